@@ -1,0 +1,305 @@
+"""The command line: one short function a verb, which parses, calls and prints."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hilum.errors import HilumError
+
+if TYPE_CHECKING:
+    from hilum.training.loop import Progress, Watch
+
+app = typer.Typer(
+    help="From a folder of annotated medical images to a validated model, measurements and a report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class DeviceName(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of annotated images, or a study.csv.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run made by hilum train.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Minutes = Annotated[
+    float | None, typer.Option(min=0.05, help="Wall time of the whole command, scoring included.")
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Training steps a fold, instead of minutes.")]
+Folds = Annotated[int | None, typer.Option(min=2, help="Folds of the cross-validation.")]
+Recipe = Annotated[str | None, typer.Option(metavar="NAME|PLAN", help="A recipe by name, or a plan file.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a planned value.")
+]
+Device = Annotated[DeviceName, typer.Option(help="Where to compute.")]
+GroupBy = Annotated[
+    str | None, typer.Option(metavar="REGEX", help="What in a file's path names the patient or animal.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad cases out instead of stopping.")]
+
+
+@app.command()
+def demo(
+    kind: Annotated[str, typer.Option(help="histology, xray, ct or ultrasound.")] = "histology",
+    out: Annotated[Path, typer.Option(help="New folder for everything.")] = Path("demo"),
+    minutes: Annotated[float, typer.Option(min=0.1, help="Training time.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Another seed gives another study.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Make a phantom study and walk the whole road over it."""
+    from hilum.verbs.demo import demo as run_demo
+
+    with _progress(as_json) as watch:
+        made = run_demo(out, kind=kind, minutes=minutes, seed=seed, watch=watch)
+    summary = made.run.summary()
+    _say(
+        as_json,
+        summary,
+        [
+            *_score_lines(summary),
+            f"study       {made.study}",
+            f"run         {made.run.folder}",
+            f"results     {made.predictions.out}",
+            f"open this:  {made.run.folder / 'report.html'}",
+        ],
+    )
+
+
+@app.command()
+def inspect(folder: Folder, group_by: GroupBy = None, as_json: Json = False) -> None:
+    """Say what a folder holds: layout, cases, groups, targets, encodings, what looks wrong."""
+    from hilum.verbs.inspect import inspect as look
+
+    found = look(folder, group_by=group_by)
+    _say(as_json, found.to_json(), found.lines())
+
+
+@app.command()
+def plan(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the plan to this file.")] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    folds: Folds = None,
+    recipe: Recipe = None,
+    settings: Settings = None,
+    device: Device = DeviceName.auto,
+    group_by: GroupBy = None,
+    skip_bad: SkipBad = False,
+    as_json: Json = False,
+) -> None:
+    """Plan a training: every setting, each choice with its reason."""
+    from hilum.planning.document import to_yaml
+    from hilum.verbs.plan import plan as make
+
+    made = make(
+        folder,
+        out,
+        minutes=minutes,
+        steps=steps,
+        folds=folds,
+        recipe=recipe,
+        settings=settings or (),
+        device=device.value,
+        group_by=group_by,
+        skip_bad=skip_bad,
+    )
+    _say(as_json, {**made.model_dump(mode="json"), "reasons": made.reasons}, to_yaml(made).splitlines())
+
+
+@app.command()
+def train(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="New folder for the run.")],
+    minutes: Minutes = None,
+    steps: Steps = None,
+    folds: Folds = None,
+    fold: Annotated[int | None, typer.Option(min=0, help="Train this fold alone.")] = None,
+    splits: Annotated[Path | None, typer.Option(help="Fixed folds: splits.json.")] = None,
+    recipe: Recipe = None,
+    settings: Settings = None,
+    device: Device = DeviceName.auto,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    init: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Start from the weights of another run.")
+    ] = None,
+    group_by: GroupBy = None,
+    skip_bad: SkipBad = False,
+    as_json: Json = False,
+) -> None:
+    """Train and validate: scores, out-of-fold masks, measurements and a report."""
+    from hilum.verbs.train import train as run_training
+
+    with _progress(as_json) as watch:
+        run = run_training(
+            folder,
+            out,
+            minutes=minutes,
+            steps=steps,
+            folds=folds,
+            fold=fold,
+            splits=splits,
+            recipe=recipe,
+            settings=settings or (),
+            device=device.value,
+            resume=resume,
+            init=init,
+            group_by=group_by,
+            skip_bad=skip_bad,
+            watch=watch,
+        )
+    summary = run.summary()
+    _say(as_json, summary, [*_score_lines(summary), f"report: {run.folder / 'report.html'}"])
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="Another labelled folder.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for its predictions.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a run out of fold, or on another labelled folder."""
+    from hilum.verbs.evaluate import evaluate as score
+
+    summary = score(run, folder, out)
+    _say(as_json, summary, _score_lines(summary))
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Image files or folders.")],
+    out: Annotated[Path, typer.Option(help="New folder for the results.")],
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write probability maps too.")
+    ] = False,
+    device: Device = DeviceName.auto,
+    skip_bad: SkipBad = False,
+    as_json: Json = False,
+) -> None:
+    """Predict new images: masks, overlays, measurements, scores if labels are there."""
+    from hilum.verbs.predict import predict as run_prediction
+
+    done = run_prediction(
+        run, images, out, probabilities=probabilities, device=device.value, skip_bad=skip_bad
+    )
+    lines = [f"{done.cases} images predicted into {done.out}", *_score_lines(done.summary)]
+    lines += [f"left out: {reason}" for reason in done.left_out]
+    _say(as_json, {"out": done.out, "cases": done.cases, "left_out": done.left_out, **done.summary}, lines)
+
+
+@app.command()
+def measure(
+    masks: Annotated[list[Path], typer.Argument(metavar="MASKS...", help="Mask files.")],
+    spacing: Annotated[str | None, typer.Option(help="Size of a pixel, like 0.65um.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure masks: area with its unit, regions, share of the image."""
+    from hilum.verbs.measure import measure as measure_masks
+
+    rows, regions = measure_masks(masks, spacing=spacing, out=out)
+    lines = [
+        f"{row['case']}  {row['target']}: {row['area']:,.6g} {row['unit']} ({row['share_percent']:.2f} %), "
+        f"{row['regions']} regions"
+        for row in rows
+    ]
+    _say(as_json, {"measurements": rows, "regions": regions}, lines)
+
+
+@app.command()
+def report(run: RunFolder, as_json: Json = False) -> None:
+    """Make report.html of a run again."""
+    from hilum.verbs.report import report as make
+
+    path = make(run)
+    _say(as_json, {"report": path}, [f"report: {path}"])
+
+
+def main() -> None:
+    """Run the command line; a HilumError becomes one message and exit code 1, Ctrl-C 130."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("hilum").setLevel(logging.INFO)
+    try:
+        app(standalone_mode=False)
+    except HilumError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(1) from None
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted; a run that was training goes on with --resume", err=True)
+        raise SystemExit(130) from None
+    except typer.TyperException as error:
+        typer.echo(f"usage: {error.format_message()}\ntry: hilum {' '.join(sys.argv[1:2])} --help", err=True)
+        raise SystemExit(2) from None
+
+
+def _say(as_json: bool, content: Any, lines: list[str]) -> None:
+    typer.echo(json.dumps(content, default=str, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def _score_lines(summary: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, found in summary.get("targets", {}).items():
+        dice = found.get("dice")
+        if dice:
+            low, high = (f"{end:.3f}" if end is not None else "–" for end in dice["interval"])
+            mean, pooled = (
+                f"{dice[key]:.3f}" if dice[key] is not None else "–" for key in ("mean", "pooled")
+            )
+            lines.append(
+                f"{name}: mean Dice {mean} [{low}, {high}] over {dice['cases']} cases, pooled {pooled}"
+            )
+    return lines
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Watch | None]:
+    """A progress bar over all folds with loss, Dice and time left; nothing where output is for machines."""
+    if quiet:
+        yield None
+        return
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("fold {task.fields[fold]}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[values]}"),
+    )
+    from rich.console import Console
+
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        shown: dict[int, Any] = {}
+
+        def watch(progress: Progress) -> None:
+            if progress.fold not in shown:
+                shown[progress.fold] = bar.add_task("", total=progress.steps, fold=progress.fold, values="")
+            values = "  ".join(
+                f"{name.removeprefix('dice_')} {value:.2f}"
+                for name, value in progress.values.items()
+                if name == "loss" or name.startswith(("dice_", "accuracy"))
+            )
+            bar.update(shown[progress.fold], completed=progress.step, values=values)
+
+        yield watch

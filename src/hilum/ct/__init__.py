@@ -1,0 +1,1 @@
+"""What only CT needs: Hounsfield units, lungs, nodule masks, candidates and pictures of them."""

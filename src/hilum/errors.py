@@ -1,0 +1,28 @@
+"""The one error tree: every failure a user can cause or mend is a HilumError."""
+
+
+class HilumError(ValueError):
+    """Base of all errors that Hilum raises on purpose; its text is one clear message for the user.
+
+    A message names the file, what was found, what is allowed and what to type next.
+    """
+
+
+class ImageError(HilumError):
+    """A file cannot be read as an image, or its pixels are not what is needed."""
+
+
+class StudyError(HilumError):
+    """A folder is not a study, or its cases contradict each other."""
+
+
+class PlanError(HilumError):
+    """A plan, a recipe or an override is not valid."""
+
+
+class RunError(HilumError):
+    """A folder is not a run, is not finished, or belongs to somebody else."""
+
+
+class TrainingError(HilumError):
+    """Training cannot start or cannot go on."""

@@ -1,0 +1,67 @@
+"""Pixels of one DICOM file in rescaled units (Hounsfield for CT)."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.errors import ImageError
+from hilum.image.dicom_files import Loader
+
+
+def decoded(where: str, load: Loader) -> NDArray[Any]:
+    """Pixels of one file in rescaled units: int16 where exact, else float32; colour stays as stored."""
+    import pydicom
+    from pydicom.uid import RLELossless
+
+    dataset = pydicom.dcmread(io.BytesIO(load()))
+    try:
+        if "PixelData" not in dataset:
+            raise ValueError("it has no pixel data")
+        expected = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+        packed = dataset.file_meta.TransferSyntaxUID.is_compressed
+        if not packed and len(dataset.PixelData) < expected:
+            raise ValueError(
+                f"{expected:,} bytes of pixels are expected, {len(dataset.PixelData):,} were found"
+            )
+        if packed and dataset.file_meta.TransferSyntaxUID != RLELossless and dataset.SamplesPerPixel == 1:
+            return _decoded_by_itk(load)
+        stored = dataset.pixel_array
+    except (ValueError, AttributeError, KeyError, TypeError, RuntimeError, NotImplementedError) as error:
+        raise ImageError(f"{where} cannot be decoded ({error}); export the series again") from error
+    if stored.ndim == 3:
+        return np.asarray(stored)
+    slope, shift = (float(dataset.get(key) or 0) for key in ("RescaleSlope", "RescaleIntercept"))
+    return rescaled(stored, slope or 1.0, shift)
+
+
+def _decoded_by_itk(load: Loader) -> NDArray[Any]:
+    """Pixels of a compressed file (JPEG, JPEG 2000, JPEG-LS); ITK rescales them itself."""
+    import SimpleITK
+
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
+        file = Path(folder) / "slice.dcm"
+        file.write_bytes(load())
+        array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(file), imageIO="GDCMImageIO"))
+    return rescaled(array[0] if array.ndim == 3 else array, 1.0, 0.0)
+
+
+def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
+    """Stored values times slope plus intercept: int16 where that is exact, float32 otherwise.
+
+    >>> rescaled(np.array([0, 3000], np.uint16), 1, -1024)
+    array([-1024,  1976], dtype=int16)
+    >>> rescaled(np.array([1], np.int16), 0.5, 0)
+    array([0.5], dtype=float32)
+    """
+    if stored.dtype.kind in "iu" and slope.is_integer() and float(intercept).is_integer():
+        values = stored.astype(np.int64) * int(slope) + int(intercept)
+        if values.min() >= -32768 and values.max() <= 32767:
+            return values.astype(np.int16)
+    return (stored * np.float64(slope) + intercept).astype(np.float32)

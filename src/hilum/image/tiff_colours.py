@@ -1,0 +1,91 @@
+"""What the samples of a TIFF page mean: grey, palette, RGB, CMYK, YCbCr, alpha, and which way is up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.errors import ImageError
+from hilum.image.channels import cmyk_to_rgb, drop_alpha, ycbcr_to_rgb
+from hilum.image.limits import shown
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, CMYK, YCBCR = range(7)
+_JPEG = (6, 7)
+_ALPHA = (1, 2)
+_ORIENTATION = 274
+
+Pixels = tuple[NDArray[Any], NDArray[np.uint8] | None, tuple[str, ...]]
+
+
+def to_colours(path: Path, page: Any, array: NDArray[Any]) -> Pixels:
+    """Grey or RGB (C, ...) of the samples (S, ...) of a page, its palette if it has one, and notes.
+
+    Raises ImageError for colour spaces that are not read (CIELAB, LogLuv, raw sensor data).
+    """
+    match page.photometric:
+        case 0 | 1 | 4 if array.dtype == bool:
+            inside = array if page.photometric != WHITE_IS_ZERO else ~array
+            return np.where(inside, np.uint8(255), np.uint8(0)), None, ()
+        case 0 if array.dtype.kind == "u":
+            top = array.dtype.type(2 ** _bits(page) - 1)
+            return top - array, None, ("white was stored as 0 and was inverted",)
+        case 0 | 1 | 2 | 4:
+            return _without_alpha(page, array)
+        case 3:
+            return array, _palette(path, page, array), ()
+        case 5 if array.dtype.kind == "u" and len(array) >= 4:
+            return cmyk_to_rgb(array[:4]), None, ("CMYK was converted to RGB",)
+        case 6 if page.compression in _JPEG and len(array) == 3:
+            return array, None, ()
+        case 6 if array.dtype == np.uint8 and len(array) == 3:
+            return ycbcr_to_rgb(array), None, ("YCbCr was converted to RGB",)
+    name = getattr(page.photometric, "name", page.photometric)
+    raise ImageError(f"{shown(path)}: its colour space {name} is not read; save it as grey or RGB")
+
+
+def channels_of(page: Any, samples: int) -> int:
+    """How many channels `to_colours` makes of `samples`."""
+    if page.photometric in (CMYK, YCBCR, PALETTE):
+        return 3
+    return samples - 1 if _has_alpha(page, samples) else samples
+
+
+def stored_orientation(page: Any) -> int:
+    """The orientation tag, 1 (as stored) to 8."""
+    value = page.tags.valueof(_ORIENTATION, 1)
+    return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _bits(page: Any) -> int:
+    return int(page.bitspersample)
+
+
+def _has_alpha(page: Any, samples: int) -> bool:
+    extra = tuple(page.extrasamples or ())
+    return page.samplesperpixel == samples > 1 and bool(extra) and extra[-1] in _ALPHA
+
+
+def _without_alpha(page: Any, array: NDArray[Any]) -> Pixels:
+    if not _has_alpha(page, len(array)):
+        return array, None, ()
+    colour, note = drop_alpha(array)
+    return colour, None, (note,)
+
+
+def _palette(path: Path, page: Any, array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Palette (K, 3): the standard wants 16 bits a value, but some writers store 8."""
+    table = np.asarray(page.colormap if page.colormap is not None else 0)
+    if (
+        table.ndim != 2
+        or len(table) != 3
+        or not table.size
+        or len(array) != 1
+        or array.dtype not in (np.uint8, np.uint16)
+    ):
+        raise ImageError(
+            f"{shown(path)}: its palette of shape {table.shape} does not fit its pixels; it is damaged"
+        )
+    return (table >> 8 if table.max(initial=0) > 255 else table).astype(np.uint8).T

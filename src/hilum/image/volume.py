@@ -1,0 +1,286 @@
+"""Volumes with their place in the world: MetaImage, NRRD and NIfTI through SimpleITK.
+
+World coordinates are ITK's: x, y, z in millimetres, to the left, back and head of the patient (LPS).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.errors import ImageError
+from hilum.image.image import Geometry, Image
+from hilum.image.limits import LIMIT_BYTES, check_index, check_no_entry
+from hilum.image.readers import Header, Reader
+from hilum.image.spacing import Spacing, unknown_spacing
+from hilum.image.volume_headers import check_declared, looks_like_volume
+
+SUFFIXES = (".mhd", ".mha", ".nrrd", ".nhdr", ".nii", ".nii.gz")
+_ENGINES = {
+    ".mhd": "MetaImageIO",
+    ".mha": "MetaImageIO",
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+}
+_KINDS = {
+    "UInt8": "u1",
+    "Int8": "i1",
+    "UInt16": "u2",
+    "Int16": "i2",
+    "UInt32": "u4",
+    "Int32": "i4",
+    "UInt64": "u8",
+    "Int64": "i8",
+    "Float32": "f4",
+    "Float64": "f8",
+}
+_TO_MM = {"mm": 1.0, "um": 1e-3, "px": 1.0}
+_WRITABLE = {np.dtype(kind) for kind in _KINDS.values()}
+_log = logging.getLogger(__name__)
+
+
+def suffix_of(path: Path) -> str:
+    """The volume suffix of a file name. Raises ImageError where it is none of SUFFIXES.
+
+    >>> suffix_of(Path("case.v2.nii.gz"))
+    '.nii.gz'
+    """
+    name = Path(path).name.lower()
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if name.endswith(suffix):
+            return suffix
+    raise ImageError(f"{path}: is not a volume by its name; allowed are {', '.join(SUFFIXES)}")
+
+
+def read_volume(path: Path, *, limit_bytes: int = LIMIT_BYTES, allow_nan: bool = False) -> Image:
+    """Read a volume as (C, Z, Y, X), or (C, Y, X) where the file is 2D, with spacing in mm and geometry.
+
+    Vector voxels and a fourth axis become channels. Raises ImageError where pixels are missing, too
+    few or too many for the header, above `limit_bytes`, complex, or (unless `allow_nan`) not finite.
+    """
+    path = Path(path)
+    found = check_declared(path, limit_bytes)
+    itk = _read_itk(path)
+    array, notes = _channel_first(path, itk)
+    if not allow_nan:
+        check_finite(array, path)
+    dims = array.ndim - 1
+    spacing = Spacing(tuple(itk.GetSpacing()[:dims][::-1]), "mm") if found.spaced else unknown_spacing(dims)
+    return Image(array, spacing, path=path, geometry=_geometry(itk, dims), notes=notes)
+
+
+def check_finite(array: NDArray[Any], path: Path) -> None:
+    """Raise ImageError naming the count and the first place of voxels that are NaN or infinite."""
+    if array.dtype.kind != "f" or bool(np.isfinite(array.min()) and np.isfinite(array.max())):
+        return
+    bad = ~np.isfinite(array)
+    first = tuple(int(index) for index in np.unravel_index(int(bad.argmax()), bad.shape)[1:])
+    raise ImageError(
+        f"{path}: {int(bad.sum()):,} voxels are NaN or infinite, the first at "
+        f"{'zyx'[-len(first) :]} {first}; replace them (with air, -1000, in a CT) and save it again"
+    )
+
+
+def write_volume(path: Path, image: Image, *, compress: bool | None = None) -> None:
+    """Write a volume, whole or not at all; read back it has the same voxels bit for bit.
+
+    `compress` defaults to True for .nii.gz, False otherwise. Booleans are written as 0 and 1 in 8 bit.
+    Of a .mhd or .nhdr the header appears last, so that it never names pixels that are not complete.
+    NIfTI keeps spacing and origin in float32. Raises ImageError where the type cannot be stored.
+    """
+    path = Path(path)
+    suffix = suffix_of(path)
+    pack = suffix == ".nii.gz" if compress is None else compress
+    if (suffix == ".nii" and pack) or (suffix == ".nii.gz" and not pack):
+        raise ImageError(
+            f"{path}: {'.nii is never' if pack else '.nii.gz is always'} compressed; rename the file"
+        )
+    itk = _to_itk(path, image)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".volume-") as folder:
+            beside = Path(folder) / path.name
+            with _quiet(path):
+                _writer(beside, suffix, pack).Execute(itk)
+            _put(beside, path)
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _put(beside: Path, path: Path) -> None:
+    """Move what was written beside to its place: the pixels under a free name first, then the header."""
+    found = check_declared(beside)
+    if found.data == beside:
+        _flush(beside)
+        beside.replace(path)
+        return
+    old = _old_data(path)
+    data = _free_name(path, found.data.name.removeprefix(path.stem))
+    if data.name != found.data.name:
+        head, _, tail = beside.read_text(encoding="utf-8").rpartition(found.data.name)
+        beside.write_text(head + data.name + tail, encoding="utf-8")
+    _flush(found.data)
+    _flush(beside)
+    found.data.replace(data)
+    try:
+        beside.replace(path)
+    except OSError:
+        data.unlink(missing_ok=True)
+        raise
+    if old is not None:
+        with contextlib.suppress(OSError):
+            old.unlink(missing_ok=True)
+
+
+def _free_name(path: Path, ending: str) -> Path:
+    """A file beside `path` that is not there yet: volume.raw, volume-2.raw and so on."""
+    names = (path.with_name(f"{path.stem}{'' if n == 1 else f'-{n}'}{ending}") for n in itertools.count(1))
+    return next(name for name in names if not name.exists())
+
+
+def _old_data(path: Path) -> Path | None:
+    """The pixel file of a header that is about to be replaced, where it has one of its own name."""
+    with contextlib.suppress(ImageError):
+        data = check_declared(path).data if path.is_file() else path
+        if data != path and data.name.startswith(path.stem):
+            return data
+    return None
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+@contextlib.contextmanager
+def _quiet(path: Path) -> Iterator[None]:
+    """Keep ITK's warnings off the terminal and turn its exceptions into an ImageError."""
+    import SimpleITK
+
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    except RuntimeError as error:
+        reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
+        hint = "; its axes are sheared, resample it first" if "orthonormal" in str(error) else ""
+        raise ImageError(f"{path}: ITK refused it ({reason}){hint}") from error
+
+
+def _reader(path: Path) -> Any:
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO(_ENGINES[suffix_of(path)])
+    reader.SetFileName(str(path))
+    return reader
+
+
+def _writer(path: Path, suffix: str, compress: bool) -> Any:
+    import SimpleITK
+
+    writer = SimpleITK.ImageFileWriter()
+    writer.SetImageIO(_ENGINES[suffix])
+    writer.SetFileName(str(path))
+    writer.SetUseCompression(compress)
+    return writer
+
+
+def _read_itk(path: Path) -> Any:
+    with _quiet(path):
+        itk = _reader(path).Execute()
+    _type_of(path, itk.GetPixelID())
+    return itk
+
+
+def _type_of(path: Path, pixel_id: int) -> np.dtype[Any]:
+    import SimpleITK
+
+    for name, kind in _KINDS.items():
+        if pixel_id in (getattr(SimpleITK, f"sitk{name}"), getattr(SimpleITK, f"sitkVector{name}")):
+            return np.dtype(kind)
+    found = SimpleITK.GetPixelIDValueAsString(pixel_id)
+    raise ImageError(f"{path}: voxels of type {found} are not read; allowed are integers and floats")
+
+
+def _channel_first(path: Path, itk: Any) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Array (C, Z, Y, X) or (C, Y, X) of an ITK image, with a note where an axis was taken as channels."""
+    import SimpleITK
+
+    array: NDArray[Any] = SimpleITK.GetArrayFromImage(itk)
+    dims = itk.GetDimension()
+    if dims not in (2, 3, 4):
+        raise ImageError(f"{path}: has {dims} dimensions; allowed are 2, 3, or 4 with channels last")
+    if itk.GetNumberOfComponentsPerPixel() > 1:
+        if dims == 4:
+            raise ImageError(f"{path}: has vectors along a fourth axis; save one volume a time point")
+        return np.ascontiguousarray(np.moveaxis(array, -1, 0)), ()
+    if dims == 4:
+        return array, (f"the fourth axis (size {array.shape[0]}) is read as channels",)
+    return array[np.newaxis], ()
+
+
+def _geometry(itk: Any, dims: int) -> Geometry:
+    count = itk.GetDimension()
+    turned = np.eye(3)
+    turned[:dims, :dims] = np.asarray(itk.GetDirection()).reshape(count, count)[:dims, :dims]
+    origin = (*(float(value) for value in itk.GetOrigin()[:dims]), 0.0)[:3]
+    return Geometry((origin[0], origin[1], origin[2]), tuple(float(value) for value in turned.ravel()))
+
+
+def _to_itk(path: Path, image: Image) -> Any:
+    import SimpleITK
+
+    array = image.array.astype(np.uint8) if image.array.dtype == bool else image.array
+    if array.dtype.newbyteorder("=") not in _WRITABLE:
+        raise ImageError(f"{path}: type {array.dtype} cannot be stored; use float32 or an integer type")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    vector = image.channels > 1
+    itk = SimpleITK.GetImageFromArray(np.moveaxis(array, 0, -1) if vector else array[0], isVector=vector)
+    if not image.spacing.known:
+        _log.info("%s: the spacing is not known and is written as 1 mm", path)
+    dims = array.ndim - 1
+    itk.SetSpacing([size * _TO_MM[image.spacing.unit] for size in image.spacing.sizes[::-1]])
+    if image.geometry is not None:
+        turned = np.asarray(image.geometry.direction, float).reshape(3, 3)[:dims, :dims]
+        itk.SetOrigin(image.geometry.origin[:dims])
+        itk.SetDirection(turned.ravel().tolist())
+    return itk
+
+
+def _read(path: Path, entry: str | None, index: int | None) -> Image:
+    check_no_entry(path, entry, "volume")
+    check_index(path, index, 1)
+    return read_volume(path)
+
+
+def _probe(path: Path, entry: str | None, index: int | None) -> Header:
+    check_no_entry(path, entry, "volume")
+    check_index(path, index, 1)
+    found = check_declared(path)
+    with _quiet(path):
+        reader = _reader(path)
+        reader.ReadImageInformation()
+    dims = min(reader.GetDimension(), 3)
+    size = reader.GetSize()
+    channels = reader.GetNumberOfComponents() * math.prod(size[3:])
+    spacing = (
+        Spacing(tuple(reader.GetSpacing()[:dims][::-1]), "mm") if found.spaced else unknown_spacing(dims)
+    )
+    return Header(channels, tuple(size[:dims][::-1]), _type_of(path, reader.GetPixelID()), spacing)
+
+
+VOLUME = Reader(
+    "volume", (".nii.gz", ".nii", ".mhd", ".mha", ".nrrd", ".nhdr"), looks_like_volume, _read, _probe
+)

@@ -1,0 +1,1 @@
+"""A Run and images become predictions: tiles, mirrored copies, all folds together."""

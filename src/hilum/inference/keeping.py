@@ -1,0 +1,32 @@
+"""Out-of-fold probabilities kept on disk, 0 to 255 at working resolution, until they are decided on."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.errors import RunError
+from hilum.files import whole_file
+from hilum.inference.predictor import quantised
+
+
+def keep(folder: Path, case: str, probability: NDArray[np.float32]) -> None:
+    """Keep the probabilities (K, *S') or (K,) of one case; labels keep full precision."""
+    values = quantised(probability) if probability.ndim > 1 else probability
+    with whole_file(folder / f"{case}.npz") as beside, beside.open("wb") as handle:
+        np.savez_compressed(handle, probability=values)
+
+
+def kept(folder: Path, case: str) -> NDArray[np.uint8]:
+    """The kept probabilities of one case. Raises RunError where they are missing or damaged."""
+    path = folder / f"{case}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return np.asarray(archive["probability"])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise RunError(
+            f"{path}: out-of-fold predictions cannot be read ({error}); train again with --resume"
+        ) from error

@@ -1,0 +1,121 @@
+"""Trained networks applied to images of any size: tiles, mirrored copies, all folds together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hilum.image.image import Image
+from hilum.image.tiles import blend_window, tile_slices
+from hilum.planning.plan import Plan
+from hilum.training.losses import activate
+from hilum.training.optimisation import channels_last
+from hilum.training.prepare import prepare_image, resize
+
+_AXES = {"x": -1, "y": -2, "z": -3}
+_LEVELS = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """Networks of one run that answer together, by the plan they were trained with."""
+
+    networks: tuple[nn.Module, ...]
+    plan: Plan
+
+    def image(self, image: Image) -> NDArray[np.float32]:
+        """Probabilities (K, *S') at working resolution, or (K,) for a whole image, 0 to 1."""
+        return self.prepared(prepare_image(image, self.plan.data))
+
+    def prepared(self, x: Tensor) -> NDArray[np.float32]:
+        """The same from a prepared image (C, *S')."""
+        with torch.inference_mode():
+            parts = [predict_tensor(network, x, self.plan) for network in self.networks]
+            return np.asarray(torch.stack(parts).mean(0).numpy(), np.float32)
+
+
+def make_predictor(networks: Sequence[nn.Module], plan: Plan) -> Predictor:
+    """Put networks into evaluation form on the plan's device."""
+    device = torch.device(plan.training.device if torch.cuda.is_available() else "cpu")
+    ready = [channels_last(network.to(device)).eval() for network in networks]
+    return Predictor(tuple(ready), plan)
+
+
+def predict_tensor(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+    """Probabilities (K, *S) or (K,) of a prepared image (C, *S), averaged over mirrored copies."""
+    tile = plan.inference.tile
+    if tile is None or all(side <= limit for side, limit in zip(x.shape[1:], tile, strict=True)):
+        return _mirrored(network, x, plan)
+    return _tiled(network, x, plan, tile)
+
+
+def _tiled(network: nn.Module, x: Tensor, plan: Plan, tile: Sequence[int]) -> Tensor:
+    """Overlapping tiles, weighted smoothly towards their borders so that no seam shows."""
+    overlap = [round(side * plan.inference.overlap) for side in tile]
+    total = torch.zeros(len(plan.data.outputs), *x.shape[1:])
+    weight = torch.zeros(x.shape[1:])
+    for where in tile_slices(tuple(x.shape[1:]), tuple(tile), tuple(overlap)):
+        part = x[(slice(None), *where)]
+        window = torch.from_numpy(blend_window(tuple(part.shape[1:])))
+        total[(slice(None), *where)] += _mirrored(network, part, plan) * window
+        weight[where] += window
+    return total / weight
+
+
+def _mirrored(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+    axes = [_AXES[name] for name in plan.inference.flips]
+    copies = [flips for count in range(len(axes) + 1) for flips in itertools.combinations(axes, count)]
+    total: Tensor | None = None
+    for flips in copies:
+        probability = _whole(network, x.flip(flips) if flips else x, plan)
+        probability = probability.flip(flips) if flips and probability.ndim > 1 else probability
+        total = probability if total is None else total + probability
+    return (total if total is not None else torch.zeros(0)) / len(copies)
+
+
+def _whole(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+    """One pass over an image, padded by reflection to what the network takes."""
+    device = next(network.parameters()).device
+    shape = x.shape[1:]
+    padded = pad_to(x[None], int(getattr(network, "divisor", 1)))
+    layout = torch.channels_last if padded.ndim == 4 else torch.channels_last_3d
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(plan.training.precision)
+    with torch.autocast(device.type, half, enabled=half is not None):
+        logits = network(padded.to(device).contiguous(memory_format=layout))
+    probability = activate(logits.float(), plan.model.activation)[0].cpu()
+    return (
+        probability[(slice(None), *(slice(0, side) for side in shape))]
+        if probability.ndim > 1
+        else probability
+    )
+
+
+def pad_to(x: Tensor, divisor: int) -> Tensor:
+    """Pad (B, C, *S) at the far ends to multiples of `divisor`, by reflection where the image is large enough."""
+    missing = [-side % divisor for side in x.shape[2:]]
+    if not any(missing):
+        return x
+    mode = (
+        "reflect"
+        if all(more < side for more, side in zip(missing, x.shape[2:], strict=True))
+        else "replicate"
+    )
+    return F.pad(x, [end for more in reversed(missing) for end in (0, more)], mode=mode)
+
+
+def quantised(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Probabilities as 0 to 255, as they are kept on disk and decided on."""
+    return np.asarray(np.rint(np.clip(probability, 0, 1) * _LEVELS), np.uint8)
+
+
+def enlarged(probability: NDArray[np.uint8], shape: Sequence[int]) -> NDArray[np.uint8]:
+    """Kept probabilities (K, *S') at full resolution (K, *shape), 0 to 255."""
+    full = resize(torch.from_numpy(probability).float(), tuple(shape))
+    return np.asarray(full.round().clamp(0, _LEVELS).to(torch.uint8).numpy())

@@ -1,0 +1,1 @@
+"""Tables of areas, volumes and regions in physical units."""

@@ -1,0 +1,117 @@
+"""The planned default for segmentation: a U-Net that works on half the size from its first layer on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hilum.errors import PlanError
+
+_CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+
+
+def space_to_depth(x: Tensor, factor: int) -> Tensor:
+    """Fold blocks of `factor` pixels an axis into channels: (B, C, *S) -> (B, C * factor**d, *S / factor).
+
+    >>> space_to_depth(torch.zeros(1, 3, 8, 8), 2).shape
+    torch.Size([1, 12, 4, 4])
+    """
+    if factor == 1:
+        return x
+    if x.ndim == 4:
+        return F.pixel_unshuffle(x, factor)
+    b, c, z, y, x_ = x.shape
+    f = factor
+    x = x.reshape(b, c, z // f, f, y // f, f, x_ // f, f)
+    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, c * f**3, z // f, y // f, x_ // f)
+
+
+def depth_to_space(x: Tensor, factor: int) -> Tensor:
+    """The inverse of `space_to_depth`."""
+    if factor == 1:
+        return x
+    if x.ndim == 4:
+        return F.pixel_shuffle(x, factor)
+    b, c, z, y, x_ = x.shape
+    f = factor
+    x = x.reshape(b, c // f**3, f, f, f, z, y, x_)
+    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // f**3, z * f, y * f, x_ * f)
+
+
+class ConvBlock(nn.Sequential):
+    """Two 3x3 convolutions, each with batch normalisation and ReLU: (B, C, *S) -> (B, out, *S)."""
+
+    def __init__(self, in_channels: int, out_channels: int, dims: int) -> None:
+        conv, norm = _CONV[dims], _NORM[dims]
+        super().__init__(
+            conv(in_channels, out_channels, 3, padding=1, bias=False),
+            norm(out_channels),
+            nn.ReLU(inplace=True),
+            conv(out_channels, out_channels, 3, padding=1, bias=False),
+            norm(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class UNet(nn.Module):
+    """U-Net with a space-to-depth stem: (B, C, *S) -> logits (B, out_channels, *S).
+
+    After Ronneberger et al. 2015 (U-Net); the stem and its inverse at the end after Shi et al. 2016
+    (sub-pixel convolution). Every side of the input must be a multiple of `divisor`.
+
+    >>> UNet(3, 2, width=8, depth=2)(torch.zeros(1, 3, 16, 24)).shape
+    torch.Size([1, 2, 16, 24])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        dims: int = 2,
+        width: int = 16,
+        depth: int = 5,
+        stem: int = 2,
+        max_width: int = 256,
+    ) -> None:
+        super().__init__()
+        self.stem, self.divisor = stem, stem * 2**depth
+        widths = [min(width * 2**level, max_width) for level in range(depth + 1)]
+        folded = stem**dims
+        self.encoder = nn.ModuleList(
+            ConvBlock(before, after, dims)
+            for before, after in zip([in_channels * folded, *widths[:-1]], widths, strict=True)
+        )
+        self.decoder = nn.ModuleList(
+            ConvBlock(widths[level] + widths[level + 1], widths[level], dims)
+            for level in reversed(range(depth))
+        )
+        self.pool = _POOL[dims](2)
+        self.head = _CONV[dims](widths[0], out_channels * folded, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the same spatial size as `x`. Raises PlanError where a side does not fit."""
+        if any(size % self.divisor for size in x.shape[2:]):
+            fits = tuple(-(-size // self.divisor) * self.divisor for size in x.shape[2:])
+            raise PlanError(
+                f"input of {tuple(x.shape[2:])} does not fit this U-Net: each side must be a multiple of "
+                f"{self.divisor}; pad to {fits}"
+            )
+        x = space_to_depth(x, self.stem)
+        skips = []
+        for level, block in enumerate(self.encoder):
+            x = block(x if level == 0 else self.pool(x))
+            skips.append(x)
+        skips.pop()
+        for block in self.decoder:
+            x = block(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], 1))
+        return depth_to_space(self.head(x), self.stem)
+
+    def feature_layers(self) -> list[str]:
+        """Names of the layers worth looking at, from input to output."""
+        return [f"encoder.{level}" for level in range(len(self.encoder))] + [
+            f"decoder.{level}" for level in range(len(self.decoder))
+        ]

@@ -1,0 +1,1 @@
+"""A Study becomes a Plan: every setting, each with its reason."""

@@ -1,0 +1,116 @@
+"""Every setting of a run, typed, in five groups; what no one would change is not here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Field(ge=0.0, le=1.0)
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class DataPlan(_Group):
+    """What goes into the network and what comes out of it."""
+
+    channels: int = Field(3, ge=1, le=64)
+    outputs: list[str] = Field(default_factory=list, description="targets or classes, in network order")
+    dims: Literal[2, 3] = 2
+    neighbours: int = Field(0, ge=0, le=8, description="slices above and below taken as further channels")
+    normalise: Literal["study", "image", "window"] = "study"
+    mean: list[float] = Field(default_factory=list)
+    std: list[float] = Field(default_factory=list)
+    window: list[float] | None = Field(None, min_length=2, max_length=2)
+    downsample: int = Field(1, ge=1, le=64)
+    size: list[int] | None = Field(None, description="every image is resized to this (Y, X)")
+    spacing: list[float] | None = Field(None, description="every image is resampled to this spacing")
+    folds: int = Field(5, ge=1, le=100)
+    group_by: str | None = None
+    contradictions: Literal["keep", "drop", "half"] = "keep"
+
+
+class ModelPlan(_Group):
+    """Which network, and its settings."""
+
+    name: str = "unet"
+    activation: Literal["sigmoid", "softmax", "softmax+background"] = "sigmoid"
+    settings: dict[str, int | float | bool | str] = Field(default_factory=dict)
+
+
+class AugmentationPlan(_Group):
+    """How far a training sample is moved, warped and recoloured, at most."""
+
+    rotate_deg: float = Field(0.0, ge=0, le=180)
+    scale: float = Field(0.0, ge=0, le=1, description="log of the largest zoom, in and out")
+    shear_deg: float = Field(0.0, ge=0, le=45)
+    shift: float = Field(0.0, ge=0, le=0.5, description="share of the patch")
+    flip: list[Literal["x", "y", "z"]] = Field(default_factory=list)
+    elastic: float = Field(0.0, ge=0, le=64, description="largest displacement in pixels")
+    contrast: float = Field(0.0, ge=0, le=1)
+    brightness: float = Field(0.0, ge=0, le=2, description="in standard deviations")
+    colour: bool = Field(False, description="contrast and brightness vary by channel")
+    gamma: float = Field(0.0, ge=0, le=1)
+    noise: float = Field(0.0, ge=0, le=2, description="in standard deviations")
+    blur: float = Field(0.0, ge=0, le=1, description="share of a 3 pixel mean mixed in")
+
+
+class TrainingPlan(_Group):
+    """How the network learns."""
+
+    minutes: float | None = Field(None, gt=0, description="wall time of the whole command")
+    cpu_s: float | None = Field(None, gt=0, description="CPU seconds of training a fold, instead of minutes")
+    steps: int | None = Field(None, ge=1, description="steps a fold; planned from the time where empty")
+    patch: list[int] = Field(default_factory=lambda: [256, 256])
+    whole: bool = Field(False, description="a sample is a whole image, not a crop")
+    batch: int = Field(4, ge=1, le=4096)
+    rare_share: float = Field(0.5, ge=0, le=1, description="share of samples centred on a target")
+    loss: str = "bce+dice"
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    schedule: Literal["cosine", "constant", "plateau"] = "cosine"
+    warmup: int = Field(50, ge=0)
+    ema: float = Field(0.99, ge=0, lt=1)
+    clip: float = Field(1.0, ge=0)
+    stop_at: float | None = Field(None, description="stop once the watched score is above this")
+    validation: float = Field(0.0, ge=0, lt=1, description="share of the training groups watched")
+    augment_to: int | None = Field(None, ge=1)
+    precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "32-true"
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = Field(2, ge=1)
+    seed: int = 0
+    augmentation: AugmentationPlan = Field(default_factory=AugmentationPlan)
+
+
+class InferencePlan(_Group):
+    """How a trained network is applied."""
+
+    tile: list[int] | None = None
+    overlap: float = Field(0.25, ge=0, le=0.9)
+    flips: list[Literal["x", "y", "z"]] = Field(default_factory=list)
+
+
+class ScoringPlan(_Group):
+    """How predictions are decided on and scored."""
+
+    threshold: float | Literal["fit"] = "fit"
+    bootstrap: int = Field(1000, ge=0, le=100_000)
+    min_sensitivity: float | None = Field(None, ge=0, le=1)
+
+
+class Plan(_Group):
+    """Every setting of a run, with the reason of each planned value in `reasons` (dotted key -> text)."""
+
+    version: Literal[1] = 1
+    task: str = "segment"
+    recipe: str = "planned"
+    source: str | None = Field(None, description="where a recipe comes from")
+    data: DataPlan = Field(default_factory=DataPlan)
+    model: ModelPlan = Field(default_factory=ModelPlan)
+    training: TrainingPlan = Field(default_factory=TrainingPlan)
+    inference: InferencePlan = Field(default_factory=InferencePlan)
+    scoring: ScoringPlan = Field(default_factory=ScoringPlan)
+    reasons: dict[str, str] = Field(default_factory=dict, exclude=True)

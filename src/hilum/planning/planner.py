@@ -1,0 +1,80 @@
+"""A Study becomes a Plan: rules of the task, then a recipe, then what the user set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from hilum import tasks
+from hilum.errors import PlanError
+from hilum.planning.device import find_device
+from hilum.planning.document import apply_file
+from hilum.planning.draft import Draft, apply_settings
+from hilum.planning.fingerprint import Fingerprint, take_fingerprint
+from hilum.planning.plan import Plan
+from hilum.planning.rules import plan_device, plan_time
+from hilum.study.study import Study
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for; everything else is planned."""
+
+    minutes: float | None = None
+    steps: int | None = None
+    folds: int | None = None
+    recipe: str | None = None
+    settings: tuple[str, ...] = ()
+    device: str = "auto"
+    group_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and the fingerprint it was made from."""
+
+    plan: Plan
+    fingerprint: Fingerprint
+    task: str = field(default="segment")
+
+
+def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Planned:
+    """Plan every setting of a run. Raises PlanError for an unknown recipe or setting, StudyError for no task."""
+    fingerprint = take_fingerprint(study)
+    task = tasks.find_task(study)
+    draft = Draft()
+    draft.set("task", task.name, task.why(study))
+    plan_device(draft, find_device(wishes.device))
+    task.plan(draft, study, fingerprint, folds, folds_reason)
+    plan_time(draft, wishes.minutes, wishes.steps, len(study.cases))
+    if wishes.group_by:
+        draft.set("data.group_by", wishes.group_by, "asked for")
+    if wishes.recipe:
+        draft.set("recipe", wishes.recipe, "asked for")
+        apply_file(draft, find_recipe(wishes.recipe), f"from {wishes.recipe}")
+        if wishes.minutes or wishes.steps:
+            plan_time(draft, wishes.minutes, wishes.steps, len(study.cases))
+    apply_settings(draft, wishes.settings)
+    return Planned(draft.plan(), fingerprint, task.name)
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with Hilum."""
+    return sorted(
+        Path(item.name).stem
+        for item in files("hilum.planning").joinpath("recipes").iterdir()
+        if item.name.endswith(".yaml")
+    )
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe by name, or a plan file. Raises PlanError where there is none."""
+    inside = Path(str(files("hilum.planning").joinpath("recipes", f"{name}.yaml")))
+    if "/" not in name and inside.is_file():
+        return inside
+    if Path(name).is_file():
+        return Path(name)
+    raise PlanError(
+        f"--recipe {name}: neither a plan file nor one of {', '.join(recipe_names()) or 'no recipes'}"
+    )

@@ -1,0 +1,142 @@
+"""The planner's rules: each looks at the fingerprint or the device and sets values with their reasons."""
+
+from __future__ import annotations
+
+import math
+
+from hilum.planning.device import Device
+from hilum.planning.draft import Draft
+from hilum.planning.fingerprint import Fingerprint
+
+CEILING = 0.99
+PATCH = 128
+WHOLE_LIMIT = 192
+ALIKE = 0.5
+
+
+def plan_data(draft: Draft, print_: Fingerprint, outputs: tuple[str, ...], folds: int, reason: str) -> None:
+    """Channels, outputs, folds and normalisation."""
+    if print_.channels == 3 and not print_.coloured:
+        draft.set("data.channels", 1, f"{print_.dtype} images of 3 channels that are all the same grey")
+    else:
+        draft.set("data.channels", print_.channels, f"{print_.dtype} images of {print_.channels} channel(s)")
+    draft.set("data.outputs", list(outputs), "in the study's order")
+    draft.set("data.folds", folds, reason)
+    plan_normalisation(draft, print_)
+
+
+def plan_normalisation(draft: Draft, print_: Fingerprint) -> None:
+    """Colour images share one scale over the study; grey ones are brought to their own mean and spread."""
+    if print_.coloured:
+        draft.set("data.normalise", "study", "colour means the same in every image")
+        draft.set("data.mean", [round(value, 4) for value in print_.mean], f"over {print_.looked_at} images")
+        draft.set("data.std", [round(max(value, 1e-3), 4) for value in print_.std], "")
+    else:
+        draft.set(
+            "data.normalise",
+            "image",
+            "grey levels have no fixed unit, so each image by its own mean and spread",
+        )
+
+
+def plan_resolution(draft: Draft, print_: Fingerprint) -> None:
+    """Work at the coarsest factor whose ceiling stays above 0.99 for every target."""
+    fits = [
+        f
+        for f in sorted(print_.ceilings)
+        if _lowest(print_, f) >= CEILING and min(print_.median_shape[-2:]) / f >= 64
+    ]
+    factor = max(fits, default=1)
+    lowest = _lowest(print_, factor)
+    finer = f", at {factor * 2} {_lowest(print_, factor * 2):.3f}" if factor * 2 in print_.ceilings else ""
+    draft.set(
+        "data.downsample", factor, f"masks shrunk {factor}x keep Dice {lowest:.3f}{finer}; wanted {CEILING}"
+    )
+
+
+def _lowest(print_: Fingerprint, factor: int) -> float:
+    values = [value for value in print_.ceilings[factor].values() if not math.isnan(value)]
+    return min(values, default=1.0)
+
+
+def plan_patch(draft: Draft, print_: Fingerprint, factor: int) -> tuple[int, int]:
+    """Whole images where they are small at working resolution, crops else; network depth to match."""
+    height, width = (max(1, round(size / factor)) for size in print_.largest_shape[-2:])
+    whole = max(height, width) <= WHOLE_LIMIT
+    wanted = (height, width) if whole else (min(PATCH, height), min(PATCH, width))
+    depth = max(2, min(5, int(math.log2(max(8, min(wanted)) / 4))))
+    divisor = 2 * 2**depth
+    patch = tuple(-(-side // divisor) * divisor for side in wanted)
+    why = f"images are {height} x {width} at working resolution"
+    draft.set(
+        "training.whole",
+        whole,
+        why + (", small enough to be taken whole" if whole else ", so crops are drawn"),
+    )
+    draft.set("training.patch", list(patch), f"a multiple of {divisor}, which the network needs")
+    draft.set("model.settings", {"width": 16, "depth": depth, "stem": 2}, "widths that suit the matrix units")
+    return int(patch[0]), int(patch[1])
+
+
+def plan_batch(draft: Draft, patch: tuple[int, int], cases: int) -> None:
+    """About 130,000 pixels a step: enough for steady batch statistics, small enough for many steps."""
+    batch = max(4, min(32, round(131072 / (patch[0] * patch[1]))))
+    draft.set("training.batch", batch, f"{batch * patch[0] * patch[1]:,} pixels a step")
+
+
+def plan_orientation(draft: Draft, print_: Fingerprint) -> None:
+    """Free rotation where images have no common orientation, small turns and fitting flips where they have."""
+    posed = print_.pose > ALIKE / 2
+    seen = f"image thumbnails correlate {print_.pose:.2f} with their mean"
+    if not posed:
+        draft.set("training.augmentation.rotate_deg", 180.0, f"{seen}: no common orientation")
+        draft.set("training.augmentation.flip", ["x"], "with free rotation this gives every mirror image")
+        draft.set("inference.flips", ["x", "y"], "no common orientation: mirrored images are as good")
+    else:
+        flips = ["x"] if print_.mirror_x > ALIKE else []
+        draft.set("training.augmentation.rotate_deg", 20.0, f"{seen}: a common orientation")
+        draft.set(
+            "training.augmentation.flip",
+            flips,
+            f"their mean correlates {print_.mirror_x:.2f} with its mirror image",
+        )
+        draft.set("inference.flips", flips, "as in training")
+    draft.set("training.augmentation.scale", 0.3 if not posed else 0.25, "sizes vary by a third")
+    draft.set("training.augmentation.shift", 0.15, "of the patch, for whole images")
+
+
+def plan_intensity(draft: Draft, print_: Fingerprint) -> None:
+    """Colour and brightness are varied; by channel where there is colour (stain, white balance)."""
+    colour = print_.coloured
+    draft.set(
+        "training.augmentation.colour", colour, "stain and white balance vary" if colour else "one channel"
+    )
+    draft.set("training.augmentation.contrast", 0.25, "as light and gain vary")
+    draft.set("training.augmentation.brightness", 0.25 if colour else 0.3, "in standard deviations")
+
+
+def plan_device(draft: Draft, device: Device) -> None:
+    """Processor or card, threads, and bfloat16 where the hardware multiplies it."""
+    draft.set("training.device", device.kind, device.name)
+    draft.set("training.threads", device.threads, "all processors this process may use")
+    precision = "bf16-mixed" if device.bf16 else "16-mixed" if device.kind == "cuda" else "32-true"
+    why = "bfloat16 in hardware: two to three times the speed" if device.bf16 else "no bfloat16 in hardware"
+    draft.set("training.precision", precision, why)
+
+
+def plan_tile(draft: Draft, print_: Fingerprint, factor: int, divisor: int) -> None:
+    """Predict in tiles of about 512 pixels, or the whole image where it is not larger."""
+    sides = [-(-round(size / factor) // divisor) * divisor for size in print_.largest_shape[-2:]]
+    tile = [min(side, -(-768 // divisor) * divisor) for side in sides]
+    draft.set("inference.tile", tile, "bounds the memory of prediction, whatever the image size")
+
+
+def plan_time(draft: Draft, minutes: float | None, steps: int | None, cases: int) -> None:
+    """Wall time of the whole command, all folds and scoring included, or a fixed number of steps."""
+    if steps is not None:
+        draft.set("training.steps", steps, "asked for")
+        return
+    quiet = 5.0 if cases <= 50 else 10.0 if cases <= 500 else 20.0
+    draft.set(
+        "training.minutes", minutes or quiet, "asked for" if minutes else f"a quiet default for {cases} cases"
+    )

@@ -1,0 +1,166 @@
+"""The section of segmentation scores, from the plain data of summary.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hilum.reporting import numbers, plots
+from hilum.reporting.blocks import Block, Callout, Figure, Section, Table, Text
+from hilum.reporting.decision_sections import INTERVAL, part
+
+Row = Mapping[str, Any]
+
+
+def segmentation_scores_section(
+    summary: Row,
+    cases: Sequence[Row] = (),
+    *,
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    thresholds: Mapping[str, float] | None = None,
+    note: str = "",
+) -> Section:
+    """Scores of every target with intervals, numbers of cases and units, and the plots of the cases.
+
+    `summary` as summary.json; `cases` rows with target, dice, group and, where known, true_area,
+    predicted_area and area_unit; `curves` target to (thresholds, Dice); `thresholds` those chosen.
+    """
+    targets: Mapping[str, Row] = summary.get("targets") or {}
+    if not targets:
+        return Section("Scores", (Callout("note", "This run has no scores."),), "scores")
+    chosen = {**{name: scores.get("threshold") for name, scores in targets.items()}, **(thresholds or {})}
+    at = {name: numbers.number(value) for name, value in chosen.items() if value is not None}
+    blocks: list[Block] = [Text(note)] if note else []
+    blocks += [_overlap_table(targets, at), *_distance_table(targets)]
+    blocks += _segmentation_figures(targets, cases, curves, at)
+    blocks += [*_threshold_table(targets), *_empty_table(targets)]
+    return Section("Scores", tuple(blocks), "scores")
+
+
+def _overlap_table(targets: Mapping[str, Row], thresholds: Mapping[str, float]) -> Table:
+    rows = []
+    for name, scores in targets.items():
+        dice = scores.get("dice")
+        row = (
+            name,
+            part(dice, "cases"),
+            part(dice, "mean"),
+            numbers.interval(part(dice, "interval")),
+            part(dice, "pooled"),
+            *(part(scores.get(key), "mean") for key in ("jaccard", "precision", "recall")),
+            thresholds.get(name),
+        )
+        rows.append(row)
+    columns = (
+        "Target",
+        "Cases",
+        "Dice",
+        INTERVAL,
+        "Dice, pooled",
+        "Jaccard",
+        "Precision",
+        "Recall",
+        "Threshold",
+    )
+    fixed = tuple((name, 3) for name in columns[2:] if name != INTERVAL)
+    note = (
+        "Mean over the cases that hold the target, out of fold unless said otherwise; pooled: over all "
+        "pixels together. The interval belongs to the mean Dice: bootstrap over groups. "
+        "The threshold is the probability from which a pixel counts as inside."
+    )
+    keep = [
+        place
+        for place in range(len(columns))
+        if place < 3 or any(row[place] not in (None, "") for row in rows)
+    ]
+    return Table(
+        tuple(columns[place] for place in keep),
+        tuple(tuple(row[place] for place in keep) for row in rows),
+        "Overlap",
+        note,
+        fixed,
+    )
+
+
+def _distance_table(targets: Mapping[str, Row]) -> list[Table]:
+    names = {"hd95": "95 % Hausdorff distance", "msd": "Mean surface distance"}
+    present = [key for key in names if any(scores.get(key) for scores in targets.values())]
+    if not present:
+        return []
+    rows = tuple(
+        (name, *(numbers.quantity(part(scores.get(key), "mean"), _unit(scores.get(key))) for key in present))
+        for name, scores in targets.items()
+    )
+    note = "Mean over cases in which truth and prediction both hold the target; – where there is none."
+    return [Table(("Target", *(names[key] for key in present)), rows, "Distance between outlines", note)]
+
+
+def _threshold_table(targets: Mapping[str, Row]) -> list[Table]:
+    levels = list(
+        dict.fromkeys(level for scores in targets.values() for level in scores.get("dice_at") or {})
+    )
+    if not levels:
+        return []
+    rows = tuple(
+        (name, *(part((scores.get("dice_at") or {}).get(level), "mean") for level in levels))
+        for name, scores in targets.items()
+    )
+    columns = ("Target", *(f"at {level}" for level in levels))
+    return [Table(columns, rows, "Dice at fixed thresholds", digits=tuple((name, 3) for name in columns[1:]))]
+
+
+def _empty_table(targets: Mapping[str, Row]) -> list[Table]:
+    rows = tuple(
+        (
+            name,
+            part(scores.get("empty"), "cases"),
+            numbers.share(part(scores["empty"], "false_positive_share"), 2),
+        )
+        for name, scores in targets.items()
+        if scores.get("empty") and numbers.number(part(scores["empty"], "cases")) > 0
+    )
+    note = "Dice says nothing where the target is absent; the share of the image wrongly marked does."
+    columns = ("Target", "Cases without it", "Share wrongly marked")
+    return [Table(columns, rows, "Cases without the target", note)] if rows else []
+
+
+def _segmentation_figures(
+    targets: Mapping[str, Row],
+    cases: Sequence[Row],
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None,
+    chosen: Mapping[str, float],
+) -> list[Figure]:
+    figures = []
+    if cases:
+        text = "Each point is a case; box and line are the quartiles and the median."
+        figures.append(Figure(plots.case_scores(cases), text, "Dice case by case"))
+    if curves:
+        ring = " Rings mark the thresholds in use." if chosen else ""
+        content = plots.threshold_curves(curves, chosen=chosen)
+        figures.append(Figure(content, f"Dice over the threshold.{ring}", "Choice of threshold"))
+    for name in targets:
+        mine = [row for row in cases if row.get("target") == name and _has_areas(row)]
+        if mine:
+            figures += _area_figures(name, mine)
+    return figures
+
+
+def _area_figures(target: str, rows: Sequence[Row]) -> list[Figure]:
+    true = [numbers.number(row["true_area"]) for row in rows]
+    found = [numbers.number(row["predicted_area"]) for row in rows]
+    groups = [str(row.get("group", "")) for row in rows]
+    unit = str(rows[0].get("area_unit") or "px²")
+    identity = plots.agreement(true, found, groups=groups, unit=unit)
+    bias = plots.bland_altman(true, found, groups=groups, unit=unit)
+    text = f"{len(rows)} cases; on the dashed line both are equal."
+    limits = "Solid: mean difference; dashed: limits within which 95 % of differences are expected."
+    return [Figure(identity, text, f"Area of {target}"), Figure(bias, limits, f"Area of {target}, agreement")]
+
+
+def _has_areas(row: Row) -> bool:
+    areas = [numbers.number(row.get(key)) for key in ("true_area", "predicted_area")]
+    return all(area == area for area in areas)
+
+
+def _unit(entry: Any) -> str:
+    return str(entry.get("unit") or "") if isinstance(entry, Mapping) else ""

@@ -1,0 +1,112 @@
+"""How every plot looks: one typeface, one palette, light grid; drawn without pyplot's global state."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from hilum.image.colours import TARGET_COLOURS
+
+INK, SOFT, GRID = "#17232b", "#52616b", "#dde4e7"
+WIDTH, HEIGHT = 4.9, 3.5
+# yellow cannot be seen as a line on white
+COLOURS = (*(colour.hex for colour in TARGET_COLOURS if colour.name != "yellow"), "#5a5a5a")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+_RULES: Mapping[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "axes.labelsize": 10.5,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "legend.fontsize": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#9aa7ae",
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "axes.linewidth": 0.9,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "lines.linewidth": 1.9,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "figure.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "hilum",
+    # case names may hold dollar signs
+    "text.parse_math": False,
+    "axes.unicode_minus": True,
+}
+
+
+@contextlib.contextmanager
+def drawing(
+    width: float = WIDTH, height: float = HEIGHT, kind: str = "svg"
+) -> Iterator[tuple[Any, Any, io.BytesIO]]:
+    """Yield (figure, axes, result): after the block `result` holds the bytes of the plot.
+
+    Sizes in inches; at 4.9 the letters are right for half a page and for a telephone.
+    """
+    result = io.BytesIO()
+    with mpl.rc_context(dict(_RULES)):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.subplots(), result
+        if kind == "svg":
+            FigureCanvasSVG(figure).print_svg(result, metadata={"Date": None, "Creator": None})
+        else:
+            FigureCanvasAgg(figure).print_png(result)
+
+
+def colour(place: int) -> str:
+    """The colour of the series at `place`; they repeat."""
+    return COLOURS[place % len(COLOURS)]
+
+
+def marker(place: int) -> str:
+    """The marker of the series at `place`, so that colour is never the only difference; 49 pairs differ."""
+    return MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
+
+
+def legend(axes: Any, names: Sequence[str], place: str = "best", limit: int = 12) -> None:
+    """A legend where there is more than one name and not so many that it would cover the plot."""
+    if 1 < len(names) <= limit:
+        axes.legend(loc=place, borderaxespad=0.3, labelspacing=0.35)
+
+
+def legend_below(figure: Any, axes: Any) -> None:
+    """A legend under the plot, which never covers a point, in as many columns as its names allow."""
+    handles, names = axes.get_legend_handles_labels()
+    if names:
+        short = [name if len(name) <= 30 else f"{name[:14]}…{name[-15:]}" for name in names]
+        columns = max(1, min(5, len(names), 60 // (max(map(len, short)) + 5)))
+        figure.legend(
+            handles,
+            short,
+            loc="outside lower center",
+            ncols=columns,
+            columnspacing=1.0,
+            handletextpad=0.3,
+            labelspacing=0.3,
+        )
+
+
+def nothing(axes: Any, text: str = "No values") -> None:
+    """An empty plot that says so."""
+    axes.grid(False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=SOFT, transform=axes.transAxes)

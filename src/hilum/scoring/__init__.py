@@ -1,0 +1,1 @@
+"""Scores: overlap, surfaces, classification, detection, each with its bootstrap interval."""

@@ -1,0 +1,243 @@
+"""FROC and CPM of a nodule detector, by the rules of LUNA16.
+
+Setio et al., Validation, comparison, and combination of algorithms for automatic detection of pulmonary
+nodules in computed tomography images: The LUNA16 challenge, Medical Image Analysis 42, 2017.
+
+- A candidate hits a nodule where its distance to the centre is below the radius.
+- The most probable candidate that hits a nodule is its true positive; further ones are neither true nor
+  false positives. A candidate may hit several nodules and then counts for each.
+- A candidate that hits no nodule but an excluded finding is ignored. Excluded findings are no nodules.
+- Everything else is a false positive. Of each scan the 100 most probable candidates are judged.
+- A nodule or finding without a diameter (-1 in the challenge's table) is taken as 10 mm wide.
+- Sensitivity at a rate is interpolated linearly between the points of the curve, and beyond its last
+  point stays as it is. CPM is the mean at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives a scan.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.errors import HilumError
+from hilum.scoring.bootstrap import SAMPLES, drawn, percentile_interval
+
+Floats = NDArray[np.float64]
+RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+MOST_PER_SCAN = 100
+DEFAULT_DIAMETER_MM = 10.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A possible nodule: its scan, its centre (x, y, z) in world mm and its probability."""
+
+    scan: str
+    centre: tuple[float, float, float]
+    probability: float
+
+
+@dataclass(frozen=True)
+class Nodule:
+    """A nodule (or an excluded finding): its scan, centre (x, y, z) in world mm and diameter in mm."""
+
+    scan: str
+    centre: tuple[float, float, float]
+    diameter_mm: float
+
+    @property
+    def radius_mm(self) -> float:
+        """Half the diameter; 5 mm where the diameter is not known (not above zero)."""
+        return (self.diameter_mm if self.diameter_mm > 0 else DEFAULT_DIAMETER_MM) / 2
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A nodule and the most probable candidate within its radius, None where it was missed.
+
+    `distance_mm` is from that candidate to the nodule's centre, NaN where it was missed.
+    """
+
+    nodule: Nodule
+    candidate: Candidate | None
+    distance_mm: float
+
+
+@dataclass(frozen=True, eq=False)
+class Froc:
+    """The curve and what it is made of.
+
+    `rates` (K,) false positives a scan, `sensitivity` (K,) and the `thresholds` (K,) they are reached
+    at, from nothing found at an infinite threshold down to all candidates.
+    """
+
+    rates: Floats
+    sensitivity: Floats
+    thresholds: Floats
+    scans: tuple[str, ...]
+    hits: tuple[Hit, ...]
+    false_positives: tuple[Candidate, ...]
+    doubles: int
+    irrelevant: int
+
+    def sensitivity_at(self, rate: float) -> float:
+        """Sensitivity (0 to 1) at `rate` false positives a scan."""
+        return float(np.interp(rate, self.rates, self.sensitivity))
+
+    @property
+    def cpm(self) -> float:
+        """Mean sensitivity at the seven rates of LUNA16, 0 to 1; NaN without nodules."""
+        return float(np.mean([self.sensitivity_at(rate) for rate in RATES]))
+
+    @property
+    def missed(self) -> tuple[Nodule, ...]:
+        """Nodules that no candidate hits."""
+        return tuple(hit.nodule for hit in self.hits if hit.candidate is None)
+
+
+def froc(
+    candidates: Iterable[Candidate],
+    nodules: Iterable[Nodule],
+    *,
+    scans: Sequence[str] | None = None,
+    exclusions: Iterable[Nodule] = (),
+    most_per_scan: int | None = MOST_PER_SCAN,
+) -> Froc:
+    """Judge candidates as LUNA16 does.
+
+    `scans` are all that were searched, also those without nodule or candidate; what lies in other
+    scans is left out. Without it, all scans named by candidates, nodules and exclusions are taken.
+    Raises HilumError where there is no scan, a scan is named twice or a figure is not a number.
+    """
+    found, true, excluded = _by_scan(candidates), _by_scan(nodules), _by_scan(exclusions)
+    names = tuple(sorted({*found, *true, *excluded}) if scans is None else scans)
+    if not names or len(set(names)) != len(names):
+        raise HilumError(f"FROC needs a list of different scans; found {len(names)} names")
+    hits: list[Hit] = []
+    false: list[Candidate] = []
+    doubles = irrelevant = 0
+    for name in names:
+        best = sorted(found[name], key=lambda candidate: -candidate.probability)[:most_per_scan]
+        near = _within(best, true[name])
+        hits += [_hit(nodule, best, near[:, n]) for n, nodule in enumerate(true[name])]
+        doubles += int(np.maximum(near.sum(axis=0) - 1, 0).sum())
+        beside = _within(best, excluded[name]).any(axis=1) & ~near.any(axis=1)
+        irrelevant += int(beside.sum())
+        false += [best[i] for i in np.flatnonzero(~beside & ~near.any(axis=1))]
+    return _curve(names, hits, false, doubles, irrelevant)
+
+
+def summarise_detection(result: Froc, samples: int = SAMPLES, seed: int = 0) -> dict[str, Any]:
+    """The detection part of summary.json: `{"cpm": {"value", "interval"}, "sensitivity_at": {...}}`.
+
+    Intervals are 95 % bootstrap over scans. `localisation_error_mm` is the distance between the
+    predicted and the true centre of the nodules that were found.
+    """
+    intervals, cpm_interval = _bootstrap(result, samples, seed)
+    errors = [hit.distance_mm for hit in result.hits if hit.candidate is not None]
+    return {
+        "cpm": {
+            "value": result.cpm,
+            "interval": list(cpm_interval),
+            "scans": len(result.scans),
+            "nodules": len(result.hits),
+        },
+        "sensitivity_at": {f"{rate:g}": result.sensitivity_at(rate) for rate in RATES},
+        "sensitivity_interval_at": {
+            f"{rate:g}": list(found) for rate, found in zip(RATES, intervals, strict=True)
+        },
+        "found": len(errors),
+        "missed": len(result.missed),
+        "false_positives": len(result.false_positives),
+        "further_hits_ignored": result.doubles,
+        "excluded_findings_ignored": result.irrelevant,
+        "localisation_error_mm": {
+            "mean": float(np.mean(errors)) if errors else float("nan"),
+            "median": float(np.median(errors)) if errors else float("nan"),
+            "cases": len(errors),
+        },
+    }
+
+
+class _Placed(Protocol):
+    @property
+    def scan(self) -> str: ...
+    @property
+    def centre(self) -> tuple[float, float, float]: ...
+
+
+_P = TypeVar("_P", bound=_Placed)
+
+
+def _by_scan(items: Iterable[_P]) -> defaultdict[str, list[_P]]:
+    grouped: defaultdict[str, list[_P]] = defaultdict(list)
+    for item in items:
+        if not np.isfinite((*item.centre, getattr(item, "probability", 0.0))).all():
+            raise HilumError(f"{item}: centre and probability must be finite numbers")
+        grouped[item.scan].append(item)
+    return grouped
+
+
+def _within(candidates: Sequence[Candidate], nodules: Sequence[Nodule]) -> NDArray[np.bool_]:
+    """Whether each candidate (rows) lies within the radius of each nodule (columns)."""
+    centres = np.array([nodule.centre for nodule in nodules], np.float64).reshape(-1, 3)
+    places = np.array([candidate.centre for candidate in candidates], np.float64).reshape(-1, 3)
+    squared = ((places[:, None] - centres[None]) ** 2).sum(axis=2)
+    return np.asarray(squared < np.array([nodule.radius_mm for nodule in nodules]) ** 2)
+
+
+def _hit(nodule: Nodule, candidates: Sequence[Candidate], near: NDArray[np.bool_]) -> Hit:
+    """Candidates come most probable first."""
+    if not near.any():
+        return Hit(nodule, None, float("nan"))
+    candidate = candidates[int(np.argmax(near))]
+    return Hit(nodule, candidate, float(np.linalg.norm(np.subtract(candidate.centre, nodule.centre))))
+
+
+def _curve(
+    names: tuple[str, ...], hits: list[Hit], false: list[Candidate], doubles: int, irrelevant: int
+) -> Froc:
+    judged = [(hit.candidate.probability, 1) for hit in hits if hit.candidate is not None]
+    judged += [(candidate.probability, 0) for candidate in false]
+    table = np.array(sorted(judged, reverse=True), np.float64).reshape(-1, 2)
+    ends = _last_of_ties(table[:, 0])
+    found, alarms = table[:, 1].cumsum()[ends], (1 - table[:, 1]).cumsum()[ends]
+    return Froc(
+        rates=np.concatenate(([0.0], alarms / len(names))),
+        sensitivity=np.concatenate(([0.0], found)) / (len(hits) or np.nan),
+        thresholds=np.concatenate(([np.inf], table[ends, 0])),
+        scans=names,
+        hits=tuple(hits),
+        false_positives=tuple(false),
+        doubles=doubles,
+        irrelevant=irrelevant,
+    )
+
+
+def _last_of_ties(descending: Floats) -> NDArray[np.intp]:
+    """Positions of the last of each run of equal probabilities."""
+    return np.flatnonzero(np.append(np.diff(descending) != 0, True)[: descending.size])
+
+
+def _bootstrap(
+    result: Froc, samples: int, seed: int
+) -> tuple[list[tuple[float, float]], tuple[float, float]]:
+    """Intervals of the sensitivity at each rate and of the CPM, over scans."""
+    number = {name: index for index, name in enumerate(result.scans)}
+    events = [(hit.candidate.probability, 1, number[hit.nodule.scan]) for hit in result.hits if hit.candidate]
+    events += [(candidate.probability, 0, number[candidate.scan]) for candidate in result.false_positives]
+    table = np.array(sorted(events, reverse=True), np.float64).reshape(-1, 3)
+    scan, true, ends = table[:, 2].astype(np.intp), table[:, 1], _last_of_ties(table[:, 0])
+    nodules = np.bincount([number[hit.nodule.scan] for hit in result.hits], minlength=len(number))
+    estimates: list[Floats] = []
+    for draws in (row for part in drawn(len(number), samples, seed) for row in part):
+        weight = draws[scan]
+        found = np.concatenate(([0.0], (weight * true).cumsum()[ends]))
+        alarms = np.concatenate(([0.0], (weight * (1 - true)).cumsum()[ends]))
+        estimates.append(np.interp(RATES, alarms / len(number), found) / ((draws @ nodules) or np.nan))
+    sampled = np.array(estimates).reshape(-1, len(RATES))
+    return [percentile_interval(column) for column in sampled.T], percentile_interval(sampled.mean(axis=1))

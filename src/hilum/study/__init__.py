@@ -1,0 +1,1 @@
+"""What the user has: a folder of any known layout becomes a Study."""

@@ -1,0 +1,298 @@
+"""How mask files say "inside": found by looking at a sample of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.errors import ImageError, StudyError
+from hilum.image.image import Image
+from hilum.image.readers import read_image, read_indices
+from hilum.study.colours import (
+    COLOUR_TOLERANCE,
+    FEW,
+    Colour,
+    colour_name,
+    colours_of,
+    is_coloured,
+    merge_near,
+)
+from hilum.study.layouts.nnunet import names_by_value
+from hilum.study.names import DEFAULT_TARGET
+from hilum.study.study import Encoding, Finding, MaskSource, Source, Study
+
+_SAMPLE = 24
+_EVERY = 3000
+_RINGING = 0.97
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How the mask files of one target are coded: its parts with names ("" for the target itself)."""
+
+    parts: tuple[tuple[str, Encoding], ...]
+    doubt: str = ""
+
+
+def resolve_encodings(study: Study, sample: int = _SAMPLE) -> Study:
+    """The study with every unknown encoding found out; index and colour masks become one target a value.
+
+    Looks at `sample` files a target, and at all of them where values must be collected.
+    """
+    files = {target: _files(study, target) for target in study.targets if _unknown(study, target)}
+    if not files:
+        return study
+    codings = {target: find_coding(sources, sample) for target, sources in files.items()}
+    names = {target: _target_names(study, target, coding) for target, coding in codings.items()}
+    cases = tuple(replace(case, masks=_expanded(case.masks, codings, names)) for case in study.cases)
+    targets = tuple(name for target in study.targets for name in names.get(target, (target,)))
+    doubts = tuple(
+        Finding("warning", f"{target}: {coding.doubt}") for target, coding in codings.items() if coding.doubt
+    )
+    doubts += _nameless(codings, names)
+    exclusive = len(study.targets) == 1 and len(targets) > 1
+    return replace(study, cases=cases, targets=targets, exclusive=exclusive, findings=study.findings + doubts)
+
+
+def _nameless(codings: Mapping[str, Coding], names: Mapping[str, Sequence[str]]) -> tuple[Finding, ...]:
+    """A note where index values have no names, and how to give them some."""
+    bare = [
+        f"{encoding.value:g}"
+        for target, coding in codings.items()
+        for (part, encoding), name in zip(coding.parts, names[target], strict=True)
+        if encoding.kind == "index" and part and name.endswith(part)
+    ]
+    if not bare:
+        return ()
+    words = f"the masks hold the values {', '.join(bare)} without names; to name them write labels.json"
+    return (Finding("note", words + f' into the folder, as {{"nerve": {bare[0]}}}'),)
+
+
+def _files(study: Study, target: str) -> list[Source]:
+    return [source for case in study.cases if target in case.masks for source in case.masks[target].sources]
+
+
+def _unknown(study: Study, target: str) -> bool:
+    masks = (case.masks[target] for case in study.cases if target in case.masks)
+    return any(mask.encoding.kind == "unknown" for mask in masks)
+
+
+def _expanded(
+    masks: Mapping[str, MaskSource], codings: Mapping[str, Coding], names: Mapping[str, Sequence[str]]
+) -> dict[str, MaskSource]:
+    result: dict[str, MaskSource] = {}
+    for target, mask in masks.items():
+        if target not in codings:
+            result[target] = mask
+            continue
+        for name, (_, encoding) in zip(names[target], codings[target].parts, strict=True):
+            result[name] = replace(mask, encoding=encoding)
+    return result
+
+
+def _target_names(study: Study, target: str, coding: Coding) -> tuple[str, ...]:
+    if len(coding.parts) == 1:
+        return (target,)
+    given = _given_names(study.root)
+    prefix = "" if target == DEFAULT_TARGET and len(study.targets) == 1 else f"{target}-"
+    return tuple(prefix + given.get(encoding.value, name) for name, encoding in coding.parts)
+
+
+def _given_names(root: Path) -> dict[float, str]:
+    """Names of index values from `dataset.json`, `labels.json` or `classes.txt` in the study's folder."""
+    for name in ("labels.json", "dataset.json"):
+        content = _json(root / name)
+        labels = content.get("labels", content) if isinstance(content, dict) else None
+        if isinstance(labels, dict) and (names := names_by_value(labels)):
+            return names
+    try:
+        lines = [line.strip() for line in (root / "classes.txt").read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return {}
+    lines = [line for line in lines if line]
+    start = 0 if lines and lines[0].lower() in ("background", "bg") else 1
+    return {float(index): line for index, line in enumerate(lines, start=start) if index > 0}
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size < 1_000_000 else None
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def find_coding(sources: Sequence[Source], sample: int = _SAMPLE) -> Coding:
+    """How these mask files of one target are coded.
+
+    Unreadable files are passed over here; the study's check names them.
+    Raises StudyError where a mask has colours and depth at once, which nothing produces.
+    """
+    step = max(1, -(-len(sources) // max(1, sample)))
+    images = [image for image in map(_indices, sources[::step]) if image is not None]
+    if not images:
+        return Coding((("", Encoding("threshold", 127.0)),), "no mask file could be read")
+    palette = any(image.palette is not None and not _grey_ramp(image.palette) for image in images)
+    if not palette and any(map(is_coloured, images)):
+        return _colour_coding(sources[:_EVERY], images)
+    values = _values(images)
+    every = (image for image in map(_indices, sources[:_EVERY]) if image is not None)
+    return _index_coding(values, palette, lambda: _values(every) if len(values) <= FEW else values)
+
+
+def _index_coding(values: Counter[float], palette: bool, collect: Callable[[], Counter[float]]) -> Coding:
+    """Coding of grey or palette values from a sample; `collect` looks at every file."""
+    inside = sorted(value for value in values if value != 0)
+    whole = all(float(value).is_integer() and value > 0 for value in inside)
+    if len(inside) > FEW or not whole:
+        return _threshold_coding(values)
+    if not palette and inside[:1] == [255] and len(inside) == 1:
+        return Coding((("", Encoding("threshold", 127.0)),))
+    inside = sorted(value for value in collect() if value != 0)
+    if len(inside) > FEW or (not palette and _ringing(values)):
+        return _threshold_coding(values)
+    if len(inside) > 1 and (palette or inside[-1] != 1):
+        return Coding(tuple((f"index-{value:g}", Encoding("index", value)) for value in inside))
+    if palette and inside:
+        return Coding((("", Encoding("index", inside[0])),))
+    return Coding((("", _between(inside[0] if inside else 255.0)),))
+
+
+def _between(high: float) -> Encoding:
+    """The threshold halfway between 0 and `high`, as whole as the values are."""
+    return Encoding("threshold", float(high // 2) if high > 1 else high / 2)
+
+
+def _threshold_coding(values: Counter[float]) -> Coding:
+    """Many values: 0 and the highest with ringing between, numbered objects, or no mask at all."""
+    high = max(values)
+    if high > 255 and all(float(value).is_integer() for value in values) and not _ringing(values):
+        doubt = f"{len(values) - 1} values up to {high:g}: taken as numbered objects of one target"
+        return Coding((("", Encoding("threshold", 0.5)),), doubt)
+    if high > 1 and high <= 255:
+        high = 255.0 if high > 127 else high
+    share = _end_share(values, high)
+    doubt = (
+        ""
+        if share >= 0.9
+        else (
+            f"only {share:.0%} of the mask pixels are near black or white: are these masks? "
+            f"Taken as inside above {_between(high).value:g}"
+        )
+    )
+    return Coding((("", _between(high)),), doubt)
+
+
+def _ringing(values: Counter[float]) -> bool:
+    """Whether nearly all pixels lie near 0 or the highest value, with others between, as after JPEG."""
+    high = max(values)
+    return (
+        len(values) > 3
+        and high > 127
+        and _end_share(values, high) >= _RINGING
+        and (1 in values or 254 in values)
+    )
+
+
+def _end_share(values: Counter[float], high: float) -> float:
+    total = sum(values.values())
+    ends = sum(number for value, number in values.items() if value <= high / 8 or value >= high * 7 / 8)
+    return ends / total if total else 1.0
+
+
+def _indices(source: Source) -> Image | None:
+    try:
+        return read_indices(source.path, source.entry, source.index)
+    except ImageError:
+        return None
+
+
+def _grey_ramp(palette: NDArray[np.uint8]) -> bool:
+    """Whether a palette only restates grey values."""
+    steps = np.arange(len(palette))[:, None]
+    return len(palette) > 2 and bool((np.abs(palette.astype(int) - steps) <= 1).all())
+
+
+def luminance(image: Image) -> NDArray[Any]:
+    """Grey values (Y, X) or (Z, Y, X) of an image: its only channel, or the mean of red, green and blue."""
+    if image.channels < 3:
+        return np.asarray(image.array[0])
+    return np.asarray(image.array[:3].mean(axis=0, dtype=np.float32))
+
+
+def _values(images: Iterable[Image]) -> Counter[float]:
+    """Grey values or indices with the number of their pixels."""
+    result: Counter[float] = Counter()
+    for image in images:
+        grey = image.array[0] if image.channels < 3 else np.rint(luminance(image)).astype(np.uint16)
+        for value, number in zip(*_unique(grey), strict=True):
+            result[float(value)] += int(number)
+    return result
+
+
+def _unique(grey: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    if grey.dtype in (np.uint8, np.uint16):
+        counts = np.bincount(grey.ravel())
+        present = np.flatnonzero(counts)
+        return present, counts[present]
+    values, counts = np.unique(grey, return_counts=True)
+    return values, counts
+
+
+def looks_like_mask(source: Source) -> bool:
+    """Whether a file looks like a mask rather than like an image: few values, or nearly all near both ends.
+
+    Raises ImageError where the file cannot be read.
+    """
+    image = read_indices(source.path, source.entry, source.index)
+    if image.palette is not None and not _grey_ramp(image.palette):
+        return len(_values([image])) <= FEW
+    if is_coloured(image):
+        corners = np.minimum(image.array[:3], 255 - image.array[:3]) <= FEW
+        return image.array.dtype == np.uint8 and bool(corners.all(axis=0).mean() >= _RINGING)
+    values = _values([image])
+    return len(values) <= FEW or (max(values) > 127 and _end_share(values, max(values)) >= _RINGING)
+
+
+def _colour_coding(sources: Sequence[Source], images: Sequence[Image]) -> Coding:
+    """One part a colour that covers a noticeable share; black, or else the most frequent, is outside."""
+    if any(image.array.dtype != np.uint8 for image in images):
+        raise StudyError(f"{sources[0]}: a colour mask of {images[0].array.dtype}; 8-bit colours are allowed")
+    counts: Counter[Colour] = Counter()
+    for image in images:
+        if image.channels >= 3:
+            counts.update(colours_of(image))
+    chosen = merge_near(counts)
+    outside = next((colour for colour in chosen if max(colour) <= COLOUR_TOLERANCE), chosen[0])
+    parts = [colour for colour in chosen if colour != outside]
+    return Coding(tuple((colour_name(colour), Encoding("colour", colour=colour)) for colour in sorted(parts)))
+
+
+def inside(image: Image, encoding: Encoding) -> NDArray[np.bool_]:
+    """Pixels (Y, X) or (Z, Y, X) of a mask image that are inside, by its encoding.
+
+    `image` comes from `open_mask` with the same encoding. Raises StudyError for an unknown encoding.
+    """
+    if encoding.kind == "threshold":
+        return np.asarray(luminance(image) > encoding.value)
+    if encoding.kind == "index":
+        grey = image.array[0] if image.channels < 3 else np.rint(luminance(image))
+        return np.isin(grey, (encoding.value, *encoding.others))
+    if encoding.kind == "colour" and encoding.colour is not None:
+        if image.channels < 3:
+            return np.zeros(image.shape, bool)
+        wanted = np.asarray(encoding.colour, np.int16).reshape(3, *([1] * len(image.shape)))
+        return np.asarray((np.abs(image.array[:3].astype(np.int16) - wanted) <= COLOUR_TOLERANCE).all(axis=0))
+    raise StudyError(f"{image.path}: how this mask says inside is {encoding}")
+
+
+def open_mask(source: Source, encoding: Encoding) -> Image:
+    """A mask file as its encoding needs it: indices for index masks, grey or colours otherwise."""
+    read = read_indices if encoding.kind == "index" else read_image
+    return read(source.path, source.entry, source.index)

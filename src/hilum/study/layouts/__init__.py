@@ -1,0 +1,1 @@
+"""Folder layouts, one a module, tried in the order of `registry.LAYOUTS`."""

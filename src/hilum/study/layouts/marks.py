@@ -1,0 +1,118 @@
+"""Layout: volumes with a table of marks, as LUNA16 (`subset0/*.mhd`) and Tianchi (`train_subset00/*.mhd`)."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from hilum.errors import StudyError
+from hilum.study.layouts.tables import Row
+from hilum.study.listing import Listing
+from hilum.study.names import (
+    VOLUME_SUFFIXES,
+    counted,
+    listed,
+    printable,
+    split_word,
+    stem,
+    suffix,
+    unique_names,
+)
+from hilum.study.study import Case, Finding, Mark, Source, Study
+
+COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
+_NAME = re.compile(r"annotations?(?!.*excluded)", re.IGNORECASE)
+
+
+def recognise(listing: Listing) -> Study | None:
+    """The study of volumes whose file stems are the `seriesuid` of `annotations.csv` (x, y, z in mm)."""
+    volumes = [path for path in listing.images if suffix(path) in VOLUME_SUFFIXES]
+    tables = [path for path in listing.files if suffix(path) == ".csv" and _NAME.match(path.name)]
+    if not volumes or not tables:
+        return None
+    marks: dict[str, list[Mark]] = {}
+    for table in tables:
+        for series, mark in _marks(listing, table):
+            marks.setdefault(series, []).append(mark)
+    splits = {_split(path) for path in volumes if stem(path) in marks}
+    chosen = [path for path in volumes if _split(path) in splits]
+    names = unique_names([(*path.parts[:-1], stem(path)) for path in chosen])
+    cases = tuple(
+        Case(name, Source(listing.path(path)), marks=tuple(marks.get(stem(path), ())), split=_split(path))
+        for name, path in zip(names, chosen, strict=True)
+    )
+    findings = _findings(volumes, chosen, marks, tables)
+    return Study(listing.root, "volumes with marks", cases, ("nodule",), grouping="", findings=findings)
+
+
+def _split(path: PurePosixPath) -> str | None:
+    """The split in a folder name such as train_subset00."""
+    words = (re.split(r"[_\-\d]", part)[0] for part in path.parts[:-1])
+    return next((split for word in words if (split := split_word(word))), None)
+
+
+def _findings(
+    volumes: Sequence[PurePosixPath],
+    chosen: Sequence[PurePosixPath],
+    marks: Mapping[str, Sequence[Mark]],
+    tables: Sequence[PurePosixPath],
+) -> tuple[Finding, ...]:
+    known = {stem(path) for path in volumes}
+    absent = [series for series in marks if series not in known]
+    bare = [path for path in volumes if path not in set(chosen)]
+    free = [stem(path) for path in chosen if not marks.get(stem(path))]
+    findings = []
+    if absent:
+        words = f"{counted(len(absent), 'seriesuid')} of {listed(tables)} without a volume: {listed(absent)}"
+        findings.append(Finding("warning", words, tuple(absent)))
+    if bare:
+        number = counted(len(bare), "volume")
+        words = f"{number} in a split without any mark, left out of training: {listed(bare)}"
+        findings.append(Finding("note", words, tuple(map(stem, bare))))
+    if free:
+        words = f"{counted(len(free), 'volume')} without a mark, taken as free of nodules: {listed(free)}"
+        findings.append(Finding("note", words, tuple(free)))
+    return tuple(findings)
+
+
+def _marks(listing: Listing, table: PurePosixPath) -> list[tuple[str, Mark]]:
+    rows = _rows(listing, table)
+    problems = []
+    result = []
+    for number, row in enumerate(rows, start=2):
+        try:
+            x, y, z, diameter = (float(row[column]) for column in COLUMNS[1:])
+        except ValueError:
+            problems.append(f"line {number}")
+            continue
+        if not all(map(math.isfinite, (x, y, z, diameter))) or diameter <= 0 or not row["seriesuid"]:
+            problems.append(f"line {number}")
+            continue
+        result.append((row["seriesuid"], Mark((x, y, z), diameter)))
+    if problems:
+        raise StudyError(
+            f"{listing.path(table)}: {listed(problems, 12)}: a mark needs a seriesuid, "
+            "finite coordinates in mm and a diameter above zero"
+        )
+    return result
+
+
+def _rows(listing: Listing, table: PurePosixPath) -> list[Row]:
+    path = listing.path(table)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    rows = [line for line in csv.reader(lines) if any(map(str.strip, line))]
+    header = [cell.strip() for cell in rows[0]] if rows else []
+    header = ["diameter_mm" if cell.lower() in ("diameter", "diameter_mm") else cell for cell in header]
+    missing = [column for column in COLUMNS if column not in header]
+    if missing:
+        raise StudyError(f"{path}: has no column {listed(missing)}; allowed is {', '.join(COLUMNS)}")
+    short = [number for number, line in enumerate(rows, start=1) if len(line) != len(header)]
+    if short:
+        raise StudyError(f"{path}: lines {listed(short)} do not have {len(header)} cells as the header does")
+    return [dict(zip(header, (printable(cell.strip()) for cell in line), strict=True)) for line in rows[1:]]

@@ -1,0 +1,126 @@
+"""Images and masks brought together by key; what has no partner is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from hilum.study.listing import Listing
+from hilum.study.names import counted, listed, split_word, stem, unique_names, without_mask_suffix
+from hilum.study.study import Case, Encoding, Finding, MaskSource, Source, Study
+
+Key = tuple[str, ...]
+Keyed = Mapping[Key, tuple[PurePosixPath, ...]]
+UNKNOWN = Encoding("unknown")
+
+
+def keyed(pairs: Iterable[tuple[Key, PurePosixPath]]) -> dict[Key, tuple[PurePosixPath, ...]]:
+    """Files under their keys, in order."""
+    result: dict[Key, tuple[PurePosixPath, ...]] = {}
+    for key, path in pairs:
+        result[key] = (*result.get(key, ()), path)
+    return result
+
+
+def image_key(path: PurePosixPath, position: int) -> Key:
+    """Path parts without the folder at `position` (the one that only says images) and without suffix."""
+    folders = [part for index, part in enumerate(path.parts[:-1]) if index != position]
+    return (*folders, stem(path))
+
+
+def plain_stem(path: PurePosixPath, stems: Iterable[str]) -> str:
+    """The stem of the image that a mask belongs to, given the stems of all images."""
+    name = stem(path)
+    shorter = without_mask_suffix(name)
+    return shorter if shorter is not None and name not in stems else name
+
+
+def split_of(path: PurePosixPath) -> str | None:
+    """The split that a path lies in: the first folder named like one."""
+    return next((word for part in path.parts[:-1] if (word := split_word(part))), None)
+
+
+def paired_study(
+    listing: Listing,
+    layout: str,
+    images: Keyed,
+    masks: Mapping[str, Keyed],
+) -> Study:
+    """A study of the images that have at least one mask, with findings about everything else."""
+    annotated = [key for key in images if any(key in of_target for of_target in masks.values())]
+    names = unique_names(annotated)
+    cases = tuple(
+        _case(listing, name, images[key][0], {target: of[key] for target, of in masks.items() if key in of})
+        for name, key in zip(names, annotated, strict=True)
+    )
+    findings = (
+        *_twins(images),
+        *_without_image(images, masks),
+        *_without_mask(images, masks),
+        *_partly(names, annotated, masks),
+    )
+    return Study(listing.root, layout, cases, targets=tuple(masks), grouping="", findings=findings)
+
+
+def _case(
+    listing: Listing, name: str, image: PurePosixPath, masks: Mapping[str, Sequence[PurePosixPath]]
+) -> Case:
+    sources = {
+        target: MaskSource(tuple(Source(listing.path(path)) for path in paths), UNKNOWN)
+        for target, paths in masks.items()
+    }
+    return Case(name, Source(listing.path(image)), masks=sources, split=split_of(image))
+
+
+def _twins(images: Keyed) -> tuple[Finding, ...]:
+    """Two images of one name, of which a mask cannot tell which is meant."""
+    twins = [paths for paths in images.values() if len(paths) > 1]
+    if not twins:
+        return ()
+    names = listed(path for paths in twins for path in paths)
+    message = f"images that differ in their suffix alone ({names}): keep one of each, only the first is used"
+    return (Finding("warning", message, tuple(stem(paths[0]) for paths in twins)),)
+
+
+def _without_image(images: Keyed, masks: Mapping[str, Keyed]) -> tuple[Finding, ...]:
+    elsewhere = {key[-1]: paths[0] for key, paths in images.items()}
+    findings = []
+    for target, of_target in masks.items():
+        lonely = [path for key, paths in of_target.items() if key not in images for path in paths]
+        if not lonely:
+            continue
+        number = counted(len(lonely), "mask") + f" of {target} without an image, left out: {listed(lonely)}"
+        stray = [elsewhere[name] for path in lonely if (name := plain_stem(path, elsewhere)) in elsewhere]
+        hint = f" (an image of that name lies elsewhere: {listed(stray)})" if stray else ""
+        findings.append(Finding("warning", number + hint, tuple(stem(path) for path in lonely)))
+    return tuple(findings)
+
+
+def _without_mask(images: Keyed, masks: Mapping[str, Keyed]) -> tuple[Finding, ...]:
+    """Images without any mask: a note where their whole split has none, else a warning."""
+    bare = {
+        key: paths[0]
+        for key, paths in images.items()
+        if not any(key in of_target for of_target in masks.values())
+    }
+    splits = {split_of(paths[0]) for key, paths in images.items() if key not in bare}
+    findings = []
+    for severity in ("note", "warning"):
+        chosen = [path for path in bare.values() if (split_of(path) in splits) == (severity == "warning")]
+        if chosen:
+            words = f"{counted(len(chosen), 'image')} without a mask, left out of training: {listed(chosen)}"
+            findings.append(Finding(severity, words, tuple(stem(path) for path in chosen)))
+    return tuple(findings)
+
+
+def _partly(names: Sequence[str], keys: Sequence[Key], masks: Mapping[str, Keyed]) -> tuple[Finding, ...]:
+    findings = []
+    for target, of_target in masks.items():
+        missing = tuple(name for name, key in zip(names, keys, strict=True) if key not in of_target)
+        if missing:
+            words = (
+                f"{counted(len(missing), 'image')} without a mask of {target}, which counts as not annotated "
+                f"there, not as empty: {listed(missing)}"
+            )
+            findings.append(Finding("warning", words, missing))
+    return tuple(findings)

@@ -1,0 +1,223 @@
+"""Layout: a table `study.csv` with a column `image`, targets or labels, optional group, split and spacing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from hilum.errors import ImageError, StudyError
+from hilum.image.spacing import Spacing, parse_spacing
+from hilum.study.layouts.pairs import UNKNOWN
+from hilum.study.listing import Listing
+from hilum.study.names import SPLIT_WORDS, is_image, listed, stem, suffix, unique_names
+from hilum.study.study import Case, Finding, MaskSource, Source, Study
+
+NAME = "study.csv"
+Row = dict[str, str]
+_LIMIT_BYTES = 200_000_000
+_OWN = ("image", "group", "split", "spacing")
+_FLAGS = {
+    "": math.nan,
+    "0": 0.0,
+    "1": 1.0,
+    "0.0": 0.0,
+    "1.0": 1.0,
+    "false": 0.0,
+    "true": 1.0,
+    "nan": math.nan,
+}
+
+
+def recognise(listing: Listing) -> Study | None:
+    """The study that `study.csv` lists; a folder with another single table that has an `image` column too."""
+    table = _table(listing)
+    if table is None:
+        return None
+    rows = read_rows(listing, table)
+    columns = [name for name in rows[0] if name not in _OWN]
+    targets = [name for name in columns if _holds_paths(rows, name)]
+    _check_paths(listing, table, rows, ["image", *targets])
+    classes = _classes(rows, [name for name in columns if name not in targets])
+    if not targets and not classes.names:
+        raise StudyError(
+            f"{listing.path(table)}: no column says what is in the images; add a column `label` "
+            f"with class names, columns of 0 and 1, or a column of mask files (found: {listed(rows[0])})"
+        )
+    names = unique_names([_key(row["image"]) for row in rows])
+    cases = tuple(
+        _case(listing, table, name, row, targets, classes.of_row(row))
+        for name, row in zip(names, rows, strict=True)
+    )
+    unused = [name for name in columns if name not in targets and name not in classes.columns]
+    findings = (Finding("note", f"columns of {table} not used: {listed(unused)}"),) if unused else ()
+    grouping = "column `group` of the table" if "group" in rows[0] else ""
+    return Study(
+        listing.root,
+        f"table {table}",
+        cases,
+        tuple(targets),
+        classes.names,
+        classes.exclusive,
+        grouping,
+        findings,
+    )
+
+
+def _table(listing: Listing) -> PurePosixPath | None:
+    tables = [path for path in listing.files if suffix(path) == ".csv" and len(path.parts) == 1]
+    named = [path for path in tables if path.name.lower() == NAME]
+    return named[0] if named else None
+
+
+def read_rows(listing: Listing, table: PurePosixPath) -> list[Row]:
+    """Rows of a comma, semicolon or tab separated table: cells stripped, our own columns in lower case."""
+    path = listing.path(table)
+    try:
+        if path.stat().st_size > _LIMIT_BYTES:
+            raise StudyError(f"{path}: larger than {_LIMIT_BYTES:,} bytes")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    try:
+        lines = [
+            line for line in csv.reader(io.StringIO(text), delimiter=delimiter) if any(map(str.strip, line))
+        ]
+    except csv.Error as error:
+        raise StudyError(f"{path}: is not a table ({error})") from error
+    return _as_rows(str(path), lines)
+
+
+def _as_rows(path: str, lines: Sequence[Sequence[str]]) -> list[Row]:
+    header = [cell.strip() for cell in lines[0]] if lines else []
+    header = [cell.lower() if cell.lower() in (*_OWN, "label", "labels") else cell for cell in header]
+    if "image" not in header or len(set(header)) != len(header):
+        raise StudyError(
+            f"{path}: needs one column `image` and no column twice (found: {listed(header) or 'nothing'})"
+        )
+    ragged = [number for number, line in enumerate(lines, start=1) if len(line) != len(header)]
+    if ragged:
+        raise StudyError(f"{path}: lines {listed(ragged)} do not have {len(header)} cells as the header does")
+    rows = [dict(zip(header, map(str.strip, line), strict=True)) for line in lines[1:]]
+    if not rows:
+        raise StudyError(f"{path}: has a header but no rows")
+    return rows
+
+
+def _key(image: str) -> tuple[str, ...]:
+    path = PurePosixPath(image.replace("\\", "/"))
+    return (*path.parts[:-1], stem(path))
+
+
+def _holds_paths(rows: Sequence[Row], column: str) -> bool:
+    filled = [row[column] for row in rows if row[column]]
+    return bool(filled) and all(is_image(_relative(cell)) for cell in filled)
+
+
+def _check_paths(listing: Listing, table: PurePosixPath, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Raise StudyError that lists every path that is missing or leaves the folder."""
+    cells = [(number, row[column]) for number, row in enumerate(rows, start=2) for column in columns]
+    empty = [f"line {number}" for number, row in enumerate(rows, start=2) if not row["image"]]
+    outside = [f"{cell} (line {number})" for number, cell in cells if cell and not _inside(cell)]
+    missing = [
+        f"{cell} (line {number})"
+        for number, cell in cells
+        if cell and _inside(cell) and not listing.path(_relative(cell)).exists()
+    ]
+    problems = [
+        f"{words}: {listed(names, 20)}"
+        for words, names in (
+            ("rows without an image", empty),
+            ("paths that leave the folder", outside),
+            ("files that do not exist", missing),
+        )
+        if names
+    ]
+    if problems:
+        raise StudyError(
+            f"{listing.path(table)}: {'; '.join(problems)}. Paths are relative to the table's folder"
+        )
+
+
+def _inside(cell: str) -> bool:
+    text = cell.replace("\\", "/")
+    absolute = text.startswith("/") or re.match(r"[A-Za-z]:", text)
+    return not absolute and ".." not in posixpath.normpath(text).split("/") and "\0" not in text
+
+
+def _relative(cell: str) -> PurePosixPath:
+    return PurePosixPath(posixpath.normpath(cell.replace("\\", "/")))
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """Classes of a table: of a `label` column (exclusive unless cells name several) or of 0/1 columns."""
+
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    exclusive: bool
+
+    def of_row(self, row: Row) -> dict[str, float]:
+        if not self.names:
+            return {}
+        if self.columns[0] not in ("label", "labels"):
+            return {name: _FLAGS[row[name].lower()] for name in self.names}
+        chosen = _split_labels(row[self.columns[0]])
+        return {name: (float(name in chosen) if chosen else math.nan) for name in self.names}
+
+
+def _classes(rows: Sequence[Row], columns: Sequence[str]) -> _Classes:
+    named = next((name for name in columns if name in ("label", "labels")), None)
+    if named is not None:
+        every = [_split_labels(row[named]) for row in rows]
+        names = sorted({name for chosen in every for name in chosen})
+        return _Classes((named,), tuple(names), all(len(chosen) <= 1 for chosen in every))
+    flags = [name for name in columns if all(row[name].lower() in _FLAGS for row in rows)]
+    return _Classes(tuple(flags), tuple(flags), False)
+
+
+def _split_labels(cell: str) -> list[str]:
+    return [part.strip() for part in re.split(r"[|;]", cell) if part.strip()]
+
+
+def _case(
+    listing: Listing,
+    table: PurePosixPath,
+    name: str,
+    row: Row,
+    targets: Sequence[str],
+    labels: Mapping[str, float],
+) -> Case:
+    masks = {
+        target: MaskSource((Source(listing.path(_relative(row[target]))),), UNKNOWN)
+        for target in targets
+        if row[target]
+    }
+    split = row.get("split", "").lower()
+    if split and SPLIT_WORDS.get(split) not in ("train", "val", "test"):
+        raise StudyError(f"{listing.path(table)}: split {split!r} of {name} is not train, val or test")
+    return Case(
+        name,
+        Source(listing.path(_relative(row["image"]))),
+        masks=masks,
+        labels=labels,
+        group=row.get("group", ""),
+        split=SPLIT_WORDS.get(split),
+        spacing=_spacing(listing, table, name, row.get("spacing", "")),
+    )
+
+
+def _spacing(listing: Listing, table: PurePosixPath, name: str, text: str) -> Spacing | None:
+    if not text:
+        return None
+    try:
+        return parse_spacing(text, ndim=max(2, len(re.split("[x,]", text))))
+    except ImageError as error:
+        raise StudyError(f"{listing.path(table)}: {name}: {error}") from error

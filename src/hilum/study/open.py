@@ -1,0 +1,108 @@
+"""The door: a folder becomes a Study, checked once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from hilum.errors import StudyError
+from hilum.study.check import check_study, error_text, without_bad
+from hilum.study.encodings import resolve_encodings
+from hilum.study.groups import assign_groups
+from hilum.study.layouts.registry import recognise
+from hilum.study.listing import Listing, list_folder
+from hilum.study.names import DETACHED, counted, listed, stem
+from hilum.study.splits import split_groups
+from hilum.study.study import Case, Finding, Source, Study
+
+THOROUGH_BYTES = 400_000_000
+log = logging.getLogger(__name__)
+
+
+def open_study(
+    folder: Path | str,
+    group_by: str | None = None,
+    skip_bad: bool = False,
+    thorough: bool | None = None,
+) -> Study:
+    """A folder (or a table, or an npz) as a study, every case checked.
+
+    `group_by` is a regular expression for the group in the file's path. `thorough` decodes every file;
+    None does so where they are at most 400 MB together. With `skip_bad` bad cases are left out with a
+    warning each. Raises StudyError that lists all bad cases, or says which layouts are understood.
+    """
+    study = understand(folder, group_by)
+    whole = total_bytes(study) <= THOROUGH_BYTES if thorough is None else thorough
+    findings = check_study(study, thorough=whole)
+    errors = [finding for finding in (*study.findings, *findings) if finding.severity == "error"]
+    if errors and not skip_bad:
+        raise StudyError(error_text(study, errors))
+    rest = tuple(finding for finding in findings if finding.severity != "error")
+    study = replace(study, findings=tuple(f for f in study.findings if f.severity != "error") + rest)
+    return without_bad(study, errors) if errors else study
+
+
+def understand(folder: Path | str, group_by: str | None = None) -> Study:
+    """A folder as a study with encodings, groups and splits, its cases not yet checked.
+
+    Raises StudyError where no layout is recognised or `group_by` does not fit.
+    """
+    listing = list_folder(Path(folder))
+    study = recognise(listing)
+    study = assign_groups(resolve_encodings(study), group_by)
+    study = _real_splits(study)
+    return replace(study, findings=(*study.findings, *_unused(listing, study), *_shared_groups(study)))
+
+
+def _real_splits(study: Study) -> Study:
+    """Splits kept only where there are two: all cases in `train` are not split."""
+    if len({case.split for case in study.cases}) > 1:
+        return study
+    return replace(study, cases=tuple(replace(case, split=None) for case in study.cases))
+
+
+def _shared_groups(study: Study) -> tuple[Finding, ...]:
+    shared = split_groups(study)
+    if not shared:
+        return ()
+    chosen = set(shared)
+    words = (
+        f"{counted(len(shared), 'group')} in more than one of the given splits: {listed(shared)}. Scores "
+        "on these splits would be too good; folds are made anew by group"
+    )
+    return (Finding("warning", words, tuple(case.name for case in study.cases if case.group in chosen)),)
+
+
+def _unused(listing: Listing, study: Study) -> tuple[Finding, ...]:
+    """A note on images that the layout did not take up, by folder."""
+    if study.root != listing.root:
+        return ()
+    named = {name for finding in study.findings for name in finding.cases}
+    used = {source.path for case in study.cases for source in sources_of(case)}
+    folders: dict[PurePosixPath, int] = {}
+    for path in listing.images:
+        if listing.path(path) not in used and stem(path) not in named:
+            folders[path.parent] = folders.get(path.parent, 0) + 1
+    if not folders:
+        return ()
+    names = listed(f"{folder.as_posix()}/ ({number})" for folder, number in folders.items())
+    words = f"{counted(sum(folders.values()), 'image file')} not part of this layout, left out: {names}"
+    return (Finding("note", words + "; give such a folder alone to look at it"),)
+
+
+def sources_of(case: Case) -> Iterable[Source]:
+    """Every source of a case: image, channels, masks."""
+    yield case.image
+    yield from case.channels
+    for mask in case.masks.values():
+        yield from mask.sources
+
+
+def total_bytes(study: Study) -> int:
+    """Bytes of all files of a study together, the data files of detached headers included."""
+    paths = {source.path for case in study.cases for source in sources_of(case)}
+    headers = [path for path in paths if path.suffix.lower() in DETACHED]
+    paths |= {path.with_suffix(suffix) for path in headers for suffix in (".raw", ".zraw", ".raw.gz")}
+    return sum(path.stat().st_size for path in paths if path.is_file())

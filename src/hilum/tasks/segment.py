@@ -1,0 +1,377 @@
+"""Segmentation: masks become tensors, probabilities become masks, areas and Dice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hilum.files import read_json, whole_file, write_json
+from hilum.image.image import Image
+from hilum.inference.keeping import kept
+from hilum.inference.predictor import enlarged, quantised
+from hilum.measurement.table import write_tables
+from hilum.planning import rules
+from hilum.planning.draft import Draft
+from hilum.planning.fingerprint import Fingerprint
+from hilum.planning.plan import Plan
+from hilum.reporting.blocks import Card, Headline, Section, headline
+from hilum.reporting.score_sections import segmentation_scores_section
+from hilum.reporting.sections import gallery_section, measurements_section
+from hilum.reporting.thumbnails import segmentation_card
+from hilum.scoring.overlap import DiceCurve, dice_curve
+from hilum.scoring.segmentation import CaseScore, case_scores, summarise, to_record
+from hilum.scoring.thresholds import FittedThreshold, cross_fit_threshold
+from hilum.study.masks import read_case_image, read_masks
+from hilum.study.study import Case, Study
+from hilum.tasks.mask_files import (
+    Tables,
+    display_plane,
+    measure_case,
+    write_masks,
+    write_overlay,
+    write_probabilities,
+)
+from hilum.tasks.task import Delivery, Predicted
+from hilum.training.batches import Batch
+from hilum.training.prepare import prepare_image, prepare_mask
+from hilum.training.run import Run
+from hilum.training.samples import Sample, masked_sample
+
+WORTH_FITTING = 0.002
+GALLERY = 24
+
+
+class Segment:
+    """The segmentation task; see `hilum.tasks.task.Task` for what each method owes."""
+
+    name = "segment"
+
+    def accepts(self, study: Study) -> bool:
+        """Whether there are masks."""
+        return bool(study.targets) and any(case.masks for case in study.cases)
+
+    def why(self, study: Study) -> str:
+        """Masks of so many targets."""
+        return f"there are masks of {len(study.targets)} target(s)"
+
+    def plan(
+        self, draft: Draft, study: Study, fingerprint: Fingerprint, folds: int, folds_reason: str
+    ) -> None:
+        """Resolution from the masks, patches and network from the sizes, augmentation from the framing."""
+        rules.plan_data(draft, fingerprint, study.targets, folds, folds_reason)
+        activation = "softmax+background" if study.exclusive else "sigmoid"
+        draft.set(
+            "model.activation",
+            activation,
+            "targets exclude each other" if study.exclusive else "targets may overlap",
+        )
+        rules.plan_resolution(draft, fingerprint)
+        factor = int(draft.get("data.downsample"))
+        patch = rules.plan_patch(draft, fingerprint, factor)
+        rules.plan_batch(draft, patch, fingerprint.cases)
+        draft.set("training.loss", "bce+dice", "overlap and every pixel")
+        rare = min((share for share in fingerprint.shares.values() if share > 0), default=1.0)
+        draft.set(
+            "training.rare_share", 0.5, f"the rarest target covers {100 * rare:.1f} % where it is present"
+        )
+        rules.plan_orientation(draft, fingerprint)
+        rules.plan_intensity(draft, fingerprint)
+        divisor = 2 * 2 ** int(draft.get("model.settings")["depth"])
+        rules.plan_tile(draft, fingerprint, factor, divisor)
+
+    def balance(self, study: Study) -> Mapping[str, Sequence[float]]:
+        """Area of each target in each case."""
+        areas = {}
+        for case in study.cases:
+            masks, _ = read_masks(case, study.targets, read_case_image(case).shape)
+            areas[case.name] = masks.reshape(len(masks), -1).sum(1).astype(float).tolist()
+        return areas
+
+    def samples(self, case: Case, image: Image, plan: Plan) -> Sequence[Sample]:
+        """One sample a case: the prepared image with the share of each target."""
+        masks, known = read_masks(case, plan.data.outputs, image.shape)
+        prepared = prepare_image(image, plan.data)
+        annotated = torch.from_numpy(known.astype(np.float32))
+        return [masked_sample(case.name, prepared, prepare_mask(masks, plan.data), annotated)]
+
+    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Sequence[float]:
+        """All targets count alike."""
+        return [1.0] * len(plan.data.outputs)
+
+    def measure(self, probability: Tensor, batch: Batch, plan: Plan) -> Mapping[str, float]:
+        """Dice of each target over the running batch, at 0.5."""
+        found, truth = probability > 0.5, batch.y > 0.5
+        over = (0, *range(2, found.ndim))
+        both = 2 * (found & truth).sum(over).double()
+        either = (found.sum(over) + truth.sum(over)).double()
+        return {
+            f"dice_{name}": float(both[k] / either[k]) if either[k] else math.nan
+            for k, name in enumerate(plan.data.outputs)
+        }
+
+    def evaluate(self, run: Run, study: Study) -> dict[str, Any]:
+        """Fit thresholds out of fold, then decide, score, measure and draw every case."""
+        targets = run.plan.data.outputs
+        tested = [
+            (index, case)
+            for index in run.trained_folds()
+            for case in _cases(study, run.splits.folds[index].test)
+        ]
+        curves = {case.name: _curves(run, case, targets) for _, case in tested}
+        fitted = _fit(run.plan, curves, [(index, case.name) for index, case in tested])
+        scores: list[CaseScore] = []
+        tables = Tables()
+        for index, case in tested:
+            cuts = [_cut(fitted[target], index) for target in targets]
+            scores += self._decide(run, case, index, cuts, tables)
+        summary = summarise(scores, run.plan.scoring.bootstrap, run.plan.training.seed)
+        for target, fit in fitted.items():
+            summary["targets"].setdefault(target, {})["fitted"] = _fit_record(fit)
+        _write_scores(run.evaluation, scores, summary)
+        write_tables(tables.rows, tables.regions, run.evaluation)
+        write_json(
+            run.evaluation / "thresholds.json", {target: _final_cut(fit) for target, fit in fitted.items()}
+        )
+        return summary
+
+    def _decide(
+        self, run: Run, case: Case, fold: int, cuts: Sequence[float], tables: Tables
+    ) -> list[CaseScore]:
+        targets = run.plan.data.outputs
+        image = read_case_image(case)
+        probability = enlarged(kept(run.evaluation / "probabilities", case.name), image.shape)
+        masks = _decided(targets, probability, cuts)
+        truth, known = read_masks(case, targets, image.shape)
+        rows = measure_case(tables, case.name, case.group, image, masks, probability)
+        write_masks(run.predictions, case.name, image, masks)
+        write_overlay(run.predictions, case.name, image, masks, rows)
+        return _scored(case, image, targets, probability, (truth, known), cuts, fold)
+
+    def deliver(self, run: Run, predicted: Iterable[Predicted], delivery: Delivery) -> dict[str, Any]:
+        """Masks, overlays and measurements of new images; scores for those that carry masks."""
+        targets = run.plan.data.outputs
+        cuts = final_thresholds(run)
+        tables, scores = Tables(), []
+        for one in predicted:
+            probability = enlarged(quantised(one.probability), one.image.shape)
+            masks = _decided(targets, probability, cuts)
+            rows = measure_case(tables, one.case.name, one.case.group, one.image, masks, probability)
+            write_masks(delivery.out, one.case.name, one.image, masks)
+            if delivery.overlays:
+                write_overlay(delivery.out, one.case.name, one.image, masks, rows)
+            if delivery.probabilities:
+                write_probabilities(delivery.out, one.case.name, one.image, targets, probability)
+            if any(target in one.case.masks for target in targets):
+                truth = read_masks(one.case, targets, one.image.shape)
+                scores += _scored(one.case, one.image, targets, probability, truth, cuts, None)
+        write_tables(tables.rows, tables.regions, delivery.out)
+        summary = summarise(scores, run.plan.scoring.bootstrap) if scores else {}
+        if scores:
+            _write_scores(delivery.out / "evaluation", scores, summary)
+        return {"measurements": tables.rows, **summary}
+
+    def headlines(self, run: Run) -> Sequence[Headline]:
+        """Mean Dice of each target with its interval."""
+        return [
+            headline(f"{name}: mean Dice", found["dice"]["mean"], found["dice"]["interval"], _over(found))
+            for name, found in run.summary()["targets"].items()
+            if "dice" in found
+        ]
+
+    def sections(self, run: Run, study: Study) -> Sequence[Section]:
+        """Scores, cases from worst to best, measurements."""
+        rows = read_rows(run.evaluation / "cases.csv")
+        measured = read_rows(run.evaluation / "measurements.csv")
+        return [
+            segmentation_scores_section(
+                run.summary(), [_with_areas(row) for row in rows], note=_threshold_note(run)
+            ),
+            gallery_section(_cards(run, study, rows), run.plan.data.outputs, limit=GALLERY),
+            measurements_section(measured, file="evaluation/measurements.csv"),
+        ]
+
+
+SEGMENT = Segment()
+
+
+def final_thresholds(run: Run) -> list[float]:
+    """The threshold of each target for new images."""
+    if run.plan.scoring.threshold != "fit":
+        return [float(run.plan.scoring.threshold)] * len(run.plan.data.outputs)
+    path = run.evaluation / "thresholds.json"
+    found = read_json(path) if path.is_file() else {}
+    return [float(found.get(target, 0.5)) for target in run.plan.data.outputs]
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table that this run wrote; numbers as numbers, empty cells as NaN."""
+    import pandas as pd
+
+    return [{str(key): value for key, value in row.items()} for row in pd.read_csv(path).to_dict("records")]
+
+
+def _cases(study: Study, names: Sequence[str]) -> list[Case]:
+    by_name = {case.name: case for case in study.cases}
+    return [by_name[name] for name in names if name in by_name]
+
+
+def _decided(
+    targets: Sequence[str], probability: NDArray[np.uint8], cuts: Sequence[float]
+) -> dict[str, NDArray[np.bool_]]:
+    return {target: probability[k] >= cuts[k] * 255 for k, target in enumerate(targets)}
+
+
+def _curves(run: Run, case: Case, targets: Sequence[str]) -> dict[str, DiceCurve]:
+    image = read_case_image(case)
+    probability = enlarged(kept(run.evaluation / "probabilities", case.name), image.shape)
+    truth, known = read_masks(case, targets, image.shape)
+    return {target: dice_curve(probability[k], truth[k]) for k, target in enumerate(targets) if known[k]}
+
+
+def _fit(
+    plan: Plan, curves: Mapping[str, Mapping[str, DiceCurve]], tested: Sequence[tuple[int, str]]
+) -> dict[str, FittedThreshold]:
+    fitted = {}
+    for target in plan.data.outputs:
+        having = [(fold, curves[name][target]) for fold, name in tested if target in curves[name]]
+        wanted = plan.scoring.threshold
+        folds = [fold for fold, _ in having]
+        if wanted != "fit" or not any(curve.truth_pixels for _, curve in having):
+            cut = 0.5 if wanted == "fit" else float(wanted)
+            fitted[target] = FittedThreshold(cut, dict.fromkeys(folds, cut), math.nan, math.nan)
+        else:
+            fitted[target] = cross_fit_threshold([curve for _, curve in having], folds)
+    return fitted
+
+
+def _worth(fit: FittedThreshold) -> bool:
+    return not math.isnan(fit.gain) and fit.gain >= WORTH_FITTING
+
+
+def _cut(fit: FittedThreshold, fold: int) -> float:
+    """The threshold to judge a fold by: fitted to the other folds where that pays, 0.5 else."""
+    if math.isnan(fit.default_dice):
+        return fit.threshold
+    return fit.by_fold.get(fold, 0.5) if _worth(fit) else 0.5
+
+
+def _final_cut(fit: FittedThreshold) -> float:
+    return fit.threshold if _worth(fit) or math.isnan(fit.default_dice) else 0.5
+
+
+def _fit_record(fit: FittedThreshold) -> dict[str, Any]:
+    return {
+        "threshold": _final_cut(fit),
+        "best_threshold": fit.threshold,
+        "gain": fit.gain,
+        "dice_at_half": fit.default_dice,
+        "dice_fitted": fit.fitted_dice,
+        "used": _worth(fit),
+    }
+
+
+def _scored(
+    case: Case,
+    image: Image,
+    targets: Sequence[str],
+    probability: NDArray[np.uint8],
+    truth: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    cuts: Sequence[float],
+    fold: int | None,
+) -> list[CaseScore]:
+    masks, known = truth
+    return case_scores(
+        probability,
+        masks,
+        targets,
+        annotated=known,
+        sizes=image.spacing.sizes,
+        unit=image.spacing.symbol,
+        thresholds=cuts,
+        case=case.name,
+        group=case.group,
+        fold=fold,
+    )
+
+
+def _write_scores(folder: Path, scores: Sequence[CaseScore], summary: Mapping[str, Any]) -> None:
+    import pandas as pd
+
+    with whole_file(folder / "cases.csv") as beside:
+        pd.DataFrame([to_record(score) for score in scores]).to_csv(beside, index=False)
+    write_json(folder / "summary.json", summary)
+
+
+def _over(found: Mapping[str, Any]) -> str:
+    pooled = found["dice"].get("pooled")
+    return (
+        f"{found['dice']['cases']} cases in {found.get('groups', '?')} groups; pooled {pooled:.2f}"
+        if pooled is not None
+        else ""
+    )
+
+
+def _with_areas(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **row,
+        "true_area": row["truth_pixels"],
+        "predicted_area": row["predicted_pixels"],
+        "area_unit": "px",
+    }
+
+
+def _threshold_note(run: Run) -> str:
+    parts = []
+    for target, found in run.summary()["targets"].items():
+        fit = found.get("fitted", {})
+        if fit.get("gain") is not None:
+            used = "used" if fit["used"] else f"not used, below {WORTH_FITTING}"
+            parts.append(f"{target}: {fit['gain']:+.3f} Dice ({used})")
+    gain = f" Gain of thresholds fitted on the other folds over 0.5: {'; '.join(parts)}." if parts else ""
+    return "Out-of-fold: every case was predicted by a network that saw neither it nor its group." + gain
+
+
+def _cards(run: Run, study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Card]:
+    by_case: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_case.setdefault(str(row["case"]), []).append(row)
+    ordered = sorted(by_case, key=lambda name: _mean_dice(by_case[name]))
+    chosen = ordered[: GALLERY // 2] + ordered[GALLERY // 2 :: max(1, len(ordered) // GALLERY)]
+    return [_card(run, case, by_case[case.name]) for case in _cases(study, list(dict.fromkeys(chosen)))]
+
+
+def _mean_dice(rows: Sequence[Mapping[str, Any]]) -> float:
+    defined = [float(row["dice"]) for row in rows if row["dice"] == row["dice"] and row["truth_pixels"]]
+    return sum(defined) / len(defined) if defined else 1.0
+
+
+def _card(run: Run, case: Case, rows: Sequence[Mapping[str, Any]]) -> Card:
+    targets = run.plan.data.outputs
+    image = read_case_image(case)
+    probability = enlarged(kept(run.evaluation / "probabilities", case.name), image.shape)
+    cuts = {str(row["target"]): float(row["threshold"]) for row in rows}
+    masks = _decided(targets, probability, [cuts.get(target, 0.5) for target in targets])
+    truth, known = read_masks(case, targets, image.shape)
+    picture, shown = display_plane(
+        image, {**{f"truth {t}": truth[k] for k, t in enumerate(targets) if known[k]}, **masks}
+    )
+    facts = tuple(
+        (f"Dice, {row['target']}", f"{row['dice']:.3f}" if row["truth_pixels"] else "none there")
+        for row in rows
+    )
+    return segmentation_card(
+        case.name,
+        picture,
+        {target: shown[target] for target in targets},
+        {target: shown[f"truth {target}"] for target in targets if f"truth {target}" in shown},
+        facts=facts,
+        group=case.group,
+        score=_mean_dice(rows),
+    )

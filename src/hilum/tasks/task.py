@@ -1,0 +1,99 @@
+"""What a task says. The only place where segmentation, classification and detection differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from hilum.image.image import Image
+    from hilum.planning.draft import Draft
+    from hilum.planning.fingerprint import Fingerprint
+    from hilum.planning.plan import Plan
+    from hilum.reporting.blocks import Headline, Section
+    from hilum.study.study import Case, Study
+    from hilum.training.batches import Batch
+    from hilum.training.run import Run
+    from hilum.training.samples import Sample
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What `hilum predict` is asked to write besides masks or labels and tables."""
+
+    out: Path
+    probabilities: bool = False
+    overlays: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """A new image with what the network says: `probability` (K, *S') or (K,), 0 to 1, working resolution.
+
+    `case` carries annotations where they are there, for scoring.
+    """
+
+    case: Case
+    image: Image
+    probability: NDArray[np.float32]
+
+
+class Task(Protocol):
+    """One task: how annotations become tensors, what is planned, scored, written and reported."""
+
+    @property
+    def name(self) -> str:
+        """The task's name, as in `plan.task`."""
+        ...
+
+    def accepts(self, study: Study) -> bool:
+        """Whether the study is annotated for this task."""
+        ...
+
+    def why(self, study: Study) -> str:
+        """The reason to choose this task, for the plan."""
+        ...
+
+    def plan(
+        self, draft: Draft, study: Study, fingerprint: Fingerprint, folds: int, folds_reason: str
+    ) -> None:
+        """Set what this task plans."""
+        ...
+
+    def balance(self, study: Study) -> Mapping[str, Sequence[float]]:
+        """What each case carries of each output, to spread evenly over folds."""
+        ...
+
+    def samples(self, case: Case, image: Image, plan: Plan) -> Sequence[Sample]:
+        """The training samples of one case."""
+        ...
+
+    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Sequence[float]:
+        """Weight of each output in the loss."""
+        ...
+
+    def measure(self, probability: Tensor, batch: Batch, plan: Plan) -> Mapping[str, float]:
+        """Scores of a running batch, for the history: {"dice_NAME": 0.93}."""
+        ...
+
+    def evaluate(self, run: Run, study: Study) -> dict[str, Any]:
+        """Score the out-of-fold predictions of a run; writes evaluation/ and predictions/, gives the summary."""
+        ...
+
+    def deliver(self, run: Run, predicted: Sequence[Predicted] | Any, delivery: Delivery) -> dict[str, Any]:
+        """Write the predictions of new images one by one as they come; a summary of all."""
+        ...
+
+    def headlines(self, run: Run) -> Sequence[Headline]:
+        """The few figures on top of the report."""
+        ...
+
+    def sections(self, run: Run, study: Study) -> Sequence[Section]:
+        """The report's pages that only this task has."""
+        ...

@@ -1,0 +1,1 @@
+"""A Plan becomes a Run: samples, batches, the one loop, and what it leaves on disk."""

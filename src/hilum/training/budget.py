@@ -1,0 +1,60 @@
+"""From the time allowed to a number of steps, by timing a few."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hilum.errors import TrainingError
+from hilum.planning.plan import Plan
+from hilum.training.loop import Trainer, time_steps
+
+logger = logging.getLogger(__name__)
+FEWEST_STEPS = 20
+MARGIN = 0.96
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps a fold, with the reason; `second_a_step` is what was measured, 0 where nothing was."""
+
+    count: int
+    reason: str
+    second_a_step: float = 0.0
+
+
+def count_steps(plan: Plan, trainer: Callable[[], Trainer], remaining_s: float, folds: int) -> Steps:
+    """Steps a fold that fit the plan's time; `remaining_s` is the wall time left for training all `folds`.
+
+    Raises TrainingError where not even 20 steps a fold fit.
+    """
+    if plan.training.steps is not None:
+        return Steps(plan.training.steps, plan.reasons.get("training.steps", "asked for"))
+    by_cpu = plan.training.cpu_s is not None
+    clock = time.process_time if by_cpu else time.perf_counter
+    began = time.perf_counter()
+    one = time_steps(trainer(), clock=clock)
+    spent = 0.0 if by_cpu else time.perf_counter() - began
+    available = (
+        plan.training.cpu_s if plan.training.cpu_s is not None else (remaining_s - spent) / max(1, folds)
+    )
+    count = int(available * MARGIN / one)
+    kind = "CPU s" if by_cpu else "s"
+    if count < FEWEST_STEPS:
+        raise TrainingError(
+            f"only {max(0, count)} steps of {one:.2f} {kind} fit into the time; allow at least "
+            f"{(FEWEST_STEPS * one * folds / MARGIN + 30) / 60:.1f} more minutes (--minutes), fewer --folds, or "
+            f"shrink the images more (--set data.downsample={plan.data.downsample * 2})"
+        )
+    return Steps(count, f"{available:.0f} {kind} a fold at {one:.3f} {kind} a step, measured", one)
+
+
+def with_steps(plan: Plan, steps: Steps) -> Plan:
+    """The plan with its step count filled in, so that a rerun is exact."""
+    filled = plan.model_copy(deep=True)
+    filled.training.steps = steps.count
+    filled.reasons = {**copy.copy(plan.reasons), "training.steps": steps.reason}
+    return filled

@@ -1,0 +1,39 @@
+"""Turns the cases of a study into samples, decoding every image once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from hilum import tasks
+from hilum.errors import TrainingError
+from hilum.planning.device import free_memory_bytes
+from hilum.planning.plan import Plan
+from hilum.study.masks import read_case_image
+from hilum.study.study import Case
+from hilum.training.samples import Sample
+
+logger = logging.getLogger(__name__)
+MEMORY_SHARE = 0.7
+
+
+def gather_samples(
+    cases: Sequence[Case], plan: Plan, told: Callable[[int, int], None] | None = None
+) -> dict[str, tuple[Sample, ...]]:
+    """Samples of each case by its name. Raises TrainingError where they will not fit into memory."""
+    task = tasks.get_task(plan.task)
+    limit = free_memory_bytes() * MEMORY_SHARE
+    gathered: dict[str, tuple[Sample, ...]] = {}
+    taken = 0
+    for index, case in enumerate(cases):
+        gathered[case.name] = tuple(task.samples(case, read_case_image(case), plan))
+        taken += sum(sample.stack.numel() * sample.stack.element_size() for sample in gathered[case.name])
+        expected = taken / (index + 1) * len(cases)
+        if taken > limit:
+            raise TrainingError(
+                f"{len(cases)} images need about {expected / 1e9:.1f} GB at this resolution, {limit / 1e9:.1f} GB are "
+                f"free; shrink them more (--set data.downsample={plan.data.downsample * 2})"
+            )
+        if told:
+            told(index + 1, len(cases))
+    return gathered

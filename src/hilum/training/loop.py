@@ -1,0 +1,186 @@
+"""The one training loop: batches in, averaged weights out, resumable at any step."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from hilum.errors import TrainingError
+from hilum.planning.plan import Plan
+from hilum.training.batches import Batch, draw_batch
+from hilum.training.losses import Wanted, activate, find_loss
+from hilum.training.optimisation import (
+    WeightAverage,
+    channels_last,
+    learning_rate,
+    make_optimiser,
+    set_learning_rate,
+)
+from hilum.training.samples import Sample
+from hilum.training.state import History, TrainingState, load_state, save_state
+
+logger = logging.getLogger(__name__)
+LOGGED_ROWS = 200
+STATE_SHARE = 0.03
+NAN_LIMIT = 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands: shown by progress bars, kept by nobody."""
+
+    fold: int
+    step: int
+    steps: int
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+Watch = Callable[[Progress], None]
+
+
+def make_fabric(plan: Plan) -> Fabric:
+    """Device and precision of a plan."""
+    torch.set_num_threads(plan.training.threads)
+    return Fabric(accelerator=plan.training.device, devices=1, precision=plan.training.precision)
+
+
+@dataclass
+class Trainer:
+    """A network with what moves it: made once a fold, stepped by `step`."""
+
+    network: nn.Module
+    plan: Plan
+    samples: Sequence[Sample]
+    fold: int
+    fabric: Fabric
+    classes: Tensor
+
+    def __post_init__(self) -> None:
+        self.network = channels_last(self.network.to(self.fabric.device)).train()
+        self.average = WeightAverage(self.network, self.plan.training.ema)
+        self.optimiser = make_optimiser(self.network, self.plan.training)
+        self.loss = find_loss(self.plan.training.loss)
+        self._wrapped, self._stepper = self.fabric.setup(self.network, self.optimiser)
+
+    def step(self, step: int, steps: int) -> tuple[float, Tensor, Batch]:
+        """One step: the loss, the logits (B, K[, *S]) and the batch. A NaN loss or gradient moves nothing."""
+        settings = self.plan.training
+        set_learning_rate(self.optimiser, learning_rate(settings, step, steps))
+        batch = draw_batch(self.samples, settings, self.fold, step).to(self.fabric.device)
+        torch.manual_seed(hash((settings.seed, self.fold, step)) % 2**31)
+        logits = self._wrapped(batch.x).float()
+        wanted = Wanted(batch.y, batch.known, batch.weight, self.classes, self.plan.model.activation)
+        loss = self.loss(logits, wanted)
+        self._stepper.zero_grad(set_to_none=True)
+        if not math.isfinite(loss.item()):
+            return math.nan, logits.detach(), batch
+        self.fabric.backward(loss)
+        norm = self.fabric.clip_gradients(
+            self._wrapped, self._stepper, max_norm=settings.clip or math.inf, error_if_nonfinite=False
+        )
+        if norm is not None and not math.isfinite(float(norm)):
+            return math.nan, logits.detach(), batch
+        self._stepper.step()
+        self.average.update(self.network, step)
+        return loss.item(), logits.detach(), batch
+
+
+def train_fold(
+    trainer: Trainer,
+    steps: int,
+    state_path: Path,
+    watch: Watch | None = None,
+    measure: Callable[[Tensor, Batch], Mapping[str, float]] | None = None,
+) -> tuple[nn.Module, History]:
+    """Train one fold for `steps` steps, from its saved state where there is one; the averaged network.
+
+    Raises TrainingError where the loss stays NaN. On any interruption the state is saved first.
+    """
+    state = load_state(state_path, trainer.network, trainer.average.network, trainer.optimiser)
+    keeper = _StateKeeper(state_path)
+    every = max(1, steps // LOGGED_ROWS)
+    step, history = state.step, state.history
+    since: list[float] = []
+    bad = 0
+    started = time.perf_counter() - state.seconds
+
+    def current() -> TrainingState:
+        return TrainingState(step, time.perf_counter() - started, history)
+
+    try:
+        while step < steps:
+            loss, logits, batch = trainer.step(step, steps)
+            step += 1
+            since, bad = ([*since, loss], 0) if math.isfinite(loss) else (since, bad + 1)
+            if bad > NAN_LIMIT:
+                raise TrainingError(
+                    f"fold {trainer.fold}: the loss has been NaN for {bad} steps at step {step}; lower the learning "
+                    f"rate (--set training.learning_rate={trainer.plan.training.learning_rate / 10:g}) "
+                    "or use --set training.precision=32-true"
+                )
+            if step % every == 0 or step == steps:
+                row = _row(trainer, step, steps, current().seconds, since, logits, batch, measure)
+                history, since = history.with_row(row), []
+                if watch:
+                    watch(Progress(trainer.fold, step, steps, row))
+            keeper.keep(trainer, current)
+    except KeyboardInterrupt:
+        save_state(state_path, trainer.network, trainer.average.network, trainer.optimiser, current())
+        raise
+    return trainer.average.network, history
+
+
+def _row(
+    trainer: Trainer,
+    step: int,
+    steps: int,
+    seconds: float,
+    losses: Sequence[float],
+    logits: Tensor,
+    batch: Batch,
+    measure: Callable[[Tensor, Batch], Mapping[str, float]] | None,
+) -> dict[str, float]:
+    row: dict[str, float] = {"step": step, "seconds": round(seconds, 3)}
+    row["loss"] = sum(losses) / len(losses) if losses else math.nan
+    row["lr"] = learning_rate(trainer.plan.training, step - 1, steps)
+    if measure:
+        row.update(measure(activate(logits, trainer.plan.model.activation), batch))
+    return row
+
+
+class _StateKeeper:
+    """Saves the state now and then, spending a small share of the time on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last = time.perf_counter()
+        self.cost = 0.1
+
+    def keep(self, trainer: Trainer, current: Callable[[], TrainingState]) -> None:
+        now = time.perf_counter()
+        if now - self.last < max(10.0, self.cost / STATE_SHARE):
+            return
+        save_state(self.path, trainer.network, trainer.average.network, trainer.optimiser, current())
+        self.last = time.perf_counter()
+        self.cost = self.last - now
+
+
+def time_steps(
+    trainer: Trainer, seconds: float = 3.0, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Seconds a step takes on `clock`, from a few steps of a trainer that is then thrown away."""
+    for step in range(3):
+        trainer.step(step, 100)
+    started, begun, count = clock(), time.perf_counter(), 0
+    while count < 8 or (time.perf_counter() - begun < seconds and count < 200):
+        trainer.step(3 + count, 1000)
+        count += 1
+    return (clock() - started) / count

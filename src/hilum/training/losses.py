@@ -1,0 +1,107 @@
+"""Losses by name. Each takes logits and wanted output (B, K[, *S]) and what is known (B, K)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hilum.errors import PlanError
+
+
+def activate(logits: Tensor, activation: str) -> Tensor:
+    """Logits (B, K[, *S]) to probabilities. "softmax+background" adds a background of logit 0."""
+    match activation:
+        case "sigmoid":
+            return logits.sigmoid()
+        case "softmax":
+            return logits.softmax(1)
+        case _:
+            return torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)[:, 1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """The wanted output `y` (B, K[, *S]), `known` (B, K), `weight` (B,) by sample, `classes` (K,) by output."""
+
+    y: Tensor
+    known: Tensor
+    weight: Tensor
+    classes: Tensor
+    activation: str
+
+
+def entropy(logits: Tensor, wanted: Wanted) -> Tensor:
+    """Cross-entropy, binary for a sigmoid an output, over outputs for a softmax; unknown outputs count nothing."""
+    if wanted.activation == "sigmoid":
+        loss = (
+            F.binary_cross_entropy_with_logits(logits, wanted.y, reduction="none").flatten(2).mean(2)
+            if (logits.ndim > 2)
+            else F.binary_cross_entropy_with_logits(logits, wanted.y, reduction="none")
+        )
+        balance = _balance(wanted)
+        share = wanted.known * wanted.weight[:, None] * balance
+        return (loss * share).sum() / (wanted.known * wanted.weight[:, None]).sum().clamp(min=1e-6)
+    y = wanted.y
+    if wanted.activation == "softmax+background":
+        logits = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1)
+        y = torch.cat([(1 - y.sum(1, keepdim=True)).clamp(min=0), y], 1)
+    loss = -(y * logits.log_softmax(1)).sum(1)
+    loss = loss.flatten(1).mean(1) if loss.ndim > 1 else loss * (wanted.y * wanted.classes).sum(1)
+    share = wanted.weight * wanted.known.amin(1)
+    return (loss * share).sum() / share.sum().clamp(min=1e-6)
+
+
+def _balance(wanted: Wanted) -> Tensor:
+    """Weight by output for whole-image labels: `classes` where positive, 1 where not."""
+    return (
+        torch.where(wanted.y > 0.5, wanted.classes, 1.0)
+        if wanted.y.ndim == 2
+        else torch.ones_like(wanted.known)
+    )
+
+
+def dice(logits: Tensor, wanted: Wanted) -> Tensor:
+    """One minus soft Dice of each output over the whole batch, smoothing 1 (after Milletari et al. 2016)."""
+    probability = activate(logits, wanted.activation)
+    known = (wanted.known * wanted.weight[:, None]).reshape(*wanted.known.shape, *[1] * (logits.ndim - 2))
+    over = (0, *range(2, logits.ndim))
+    both = (probability * wanted.y * known).sum(over)
+    either = ((probability + wanted.y) * known).sum(over)
+    return (1 - (2 * both + 1) / (either + 1)).mean()
+
+
+def dice_by_image(logits: Tensor, wanted: Wanted) -> Tensor:
+    """One minus soft Dice of each output of each image, smoothing 1."""
+    probability = activate(logits, wanted.activation).flatten(2)
+    y = wanted.y.flatten(2)
+    score = (2 * (probability * y).sum(2) + 1) / ((probability + y).sum(2) + 1)
+    known = wanted.known * wanted.weight[:, None]
+    return ((1 - score) * known).sum() / known.sum().clamp(min=1e-6)
+
+
+def negative_dice(logits: Tensor, wanted: Wanted) -> Tensor:
+    """Minus soft Dice over the batch flattened, smoothing 1, as the 2016 ultrasound tutorial trains."""
+    probability, y = activate(logits, wanted.activation).flatten(), wanted.y.flatten()
+    return -(2 * (probability * y).sum() + 1) / (probability.sum() + y.sum() + 1)
+
+
+Loss = Callable[[Tensor, Wanted], Tensor]
+
+LOSSES: dict[str, Loss] = {
+    "entropy": entropy,
+    "dice": dice,
+    "negative-dice": negative_dice,
+    "bce+dice": lambda logits, wanted: entropy(logits, wanted) + dice(logits, wanted),
+    "bce+dice-by-image": lambda logits, wanted: entropy(logits, wanted) + dice_by_image(logits, wanted),
+}
+
+
+def find_loss(name: str) -> Loss:
+    """A loss by name. Raises PlanError that lists the names."""
+    if name not in LOSSES:
+        raise PlanError(f"training.loss: {name!r} is not a loss; choose one of {', '.join(sorted(LOSSES))}")
+    return LOSSES[name]

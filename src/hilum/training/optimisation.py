@@ -1,0 +1,80 @@
+"""Optimiser, learning-rate schedule and the running average of the weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+from hilum.planning.plan import TrainingPlan
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Lay convolution weights out with channels last, which convolutions on processors are fastest with."""
+    for parameter in network.parameters():
+        if parameter.ndim in (4, 5):
+            layout = torch.channels_last if parameter.ndim == 4 else torch.channels_last_3d
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+    return network
+
+
+def make_optimiser(network: nn.Module, plan: TrainingPlan) -> torch.optim.Optimizer:
+    """The optimiser of a plan; norms and biases are not decayed."""
+    matrices = [p for p in network.parameters() if p.ndim > 1]
+    vectors = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": plan.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    match plan.optimiser:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True)
+        case "adam":
+            return torch.optim.Adam(groups, lr=plan.learning_rate, fused=True)
+        case _:
+            return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=0.9, nesterov=True)
+
+
+def learning_rate(plan: TrainingPlan, step: int, steps: int) -> float:
+    """Learning rate at a step: linear warm-up, then cosine to zero over the planned steps, or constant.
+
+    >>> learning_rate(TrainingPlan(warmup=0, learning_rate=1.0), 50, 100)
+    0.5
+    """
+    warm = min(1.0, (step + 1) / plan.warmup) if plan.warmup else 1.0
+    if plan.schedule != "cosine":
+        return plan.learning_rate * warm
+    return round(plan.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps)), 12)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
+    """Set the learning rate of every parameter group."""
+    for group in optimiser.param_groups:
+        group["lr"] = value
+
+
+class WeightAverage:
+    """Exponential moving average of weights and buffers (after Polyak and Juditsky 1992), warmed up.
+
+    `network` holds the averaged weights and is what is kept and used.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval()
+        self.decay = decay
+        self._pairs: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move the average towards `network`; early steps count more."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        mine, theirs = self.network.state_dict(), network.state_dict()
+        floating = [name for name, value in mine.items() if value.dtype.is_floating_point]
+        torch._foreach_lerp_(
+            [mine[name] for name in floating], [theirs[name] for name in floating], 1 - decay
+        )
+        for name, value in mine.items():
+            if not value.dtype.is_floating_point:
+                value.copy_(theirs[name])

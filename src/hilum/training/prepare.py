@@ -1,0 +1,78 @@
+"""From an Image as stored to the tensor a network sees: channels, resolution, intensities."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from hilum.errors import ImageError
+from hilum.image.image import Image
+from hilum.planning.plan import DataPlan
+
+_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+
+
+def prepare_image(image: Image, data: DataPlan) -> Tensor:
+    """An Image as network input (C, *S'), float32, at working resolution and normalised.
+
+    Raises ImageError for NaN or infinite pixels and for channels that cannot be matched.
+    """
+    x = torch.from_numpy(np.ascontiguousarray(image.array, dtype=np.float32))
+    if not bool(torch.isfinite(x).all()):
+        raise ImageError(f"{image.path}: holds NaN or infinite pixels; replace them, for example by 0")
+    x = match_channels(x, data.channels, str(image.path))
+    return normalise(resize(x, working_shape(image.shape, data)), data)
+
+
+def match_channels(x: Tensor, channels: int, name: str) -> Tensor:
+    """Grey repeated to colour, colour to luminance, or an ImageError: (C, *S) -> (channels, *S)."""
+    if x.shape[0] == channels:
+        return x
+    if x.shape[0] == 1:
+        return x.expand(channels, *x.shape[1:])
+    if channels == 1 and x.shape[0] == 3:
+        weight = torch.tensor(_LUMINANCE).reshape(3, *[1] * (x.ndim - 1))
+        return (x * weight).sum(0, keepdim=True)
+    raise ImageError(
+        f"{name}: has {x.shape[0]} channels, the plan wants {channels}; train on images of one kind"
+    )
+
+
+def working_shape(shape: tuple[int, ...], data: DataPlan) -> tuple[int, ...]:
+    """Spatial shape at the plan's resolution; at least one pixel along each axis."""
+    if data.size is not None:
+        return (*shape[: len(shape) - 2], *data.size)
+    in_plane = tuple(max(1, round(size / data.downsample)) for size in shape[-2:])
+    return (*shape[: len(shape) - 2], *in_plane)
+
+
+def resize(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Shrink by area means, enlarge linearly: (C, *S) -> (C, *shape), float32."""
+    if tuple(x.shape[1:]) == tuple(shape):
+        return x.float()
+    if all(new <= old for new, old in zip(shape, x.shape[1:], strict=True)):
+        return F.interpolate(x[None].float(), shape, mode="area")[0]
+    return F.interpolate(x[None].float(), shape, mode=_LINEAR[len(shape)], align_corners=False)[0]
+
+
+def normalise(x: Tensor, data: DataPlan) -> Tensor:
+    """Intensities to about zero mean and unit spread, by study, by image or by a fixed window."""
+    column = (-1, *[1] * (x.ndim - 1))
+    if data.normalise == "image":
+        mean, std = x.mean(), x.std(correction=0)
+        return (x - mean) / std.clamp(min=1e-3)
+    if data.normalise == "window" and data.window:
+        low, high = data.window
+        x = (x.clamp(low, high) - low) / (high - low)
+    mean = torch.tensor(data.mean or [0.0]).reshape(column)
+    std = torch.tensor(data.std or [1.0]).reshape(column)
+    return (x - mean) / std
+
+
+def prepare_mask(mask: NDArray[np.bool_], data: DataPlan) -> Tensor:
+    """Masks (T, *S) as shares of each working pixel, 0 to 1: (T, *S')."""
+    return resize(torch.from_numpy(mask).float(), working_shape(mask.shape[1:], data))

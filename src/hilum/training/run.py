@@ -1,0 +1,234 @@
+"""A run on disk: plan, study, splits, the weights of each fold, history and manifest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hilum import models
+from hilum.errors import HilumError, RunError
+from hilum.files import read_json, write_json, write_text
+from hilum.planning.document import read_plan, write_plan
+from hilum.planning.plan import Plan
+from hilum.study.record import study_from_json, study_to_json
+from hilum.study.splits import Splits, read_splits, write_splits
+from hilum.study.study import Study
+from hilum.training.state import History, load_tensors, save_tensors
+
+PACKAGES = (
+    "hilum",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "lightning-fabric",
+    "monai",
+    "pillow",
+    "tifffile",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of a run. Nothing is held but the path; parts are read when asked for."""
+
+    folder: Path
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan the run was made with. Raises PlanError where plan.yaml is damaged."""
+        return read_plan(self.folder / "plan.yaml")
+
+    @cached_property
+    def study(self) -> Study:
+        """The study the run was trained on; its files may have moved since."""
+        return study_from_json(read_json(self.folder / "study.json"))
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The folds."""
+        return read_splits(self.folder / "splits.json", self.study)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Versions, machine, command, times, seeds, input hashes."""
+        content = read_json(self.folder / "manifest.json")
+        return dict(content) if isinstance(content, dict) else {}
+
+    @property
+    def evaluation(self) -> Path:
+        """Folder of scores."""
+        return self.folder / "evaluation"
+
+    @property
+    def predictions(self) -> Path:
+        """Folder of out-of-fold masks."""
+        return self.folder / "predictions"
+
+    def fold(self, index: int) -> Path:
+        """Folder of one fold."""
+        return self.folder / f"fold-{index}"
+
+    def finished(self, index: int) -> bool:
+        """Whether the weights of a fold are final."""
+        return (self.fold(index) / "model.safetensors").is_file()
+
+    def trained_folds(self) -> list[int]:
+        """Folds whose weights are there."""
+        return [index for index in range(len(self.splits.folds)) if self.finished(index)]
+
+    def summary(self) -> dict[str, Any]:
+        """The scores. Raises RunError where the run was not evaluated."""
+        return dict(read_json(self.evaluation / "summary.json"))
+
+    def history(self, index: int) -> list[dict[str, str]]:
+        """Rows of a fold's history.csv."""
+        path = self.fold(index) / "history.csv"
+        return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))) if path.is_file() else []
+
+
+def start_run(folder: Path, plan: Plan, study: Study, splits: Splits, notes: Mapping[str, Any]) -> Run:
+    """Write the first files of a new run. Raises RunError where the folder holds something already."""
+    check_new(folder)
+    write_plan(plan, folder / "plan.yaml")
+    write_json(folder / "study.json", study_to_json(study))
+    write_splits(folder / "splits.json", splits)
+    write_manifest(folder, notes)
+    return Run(folder)
+
+
+def check_new(folder: Path, what: str = "--out") -> None:
+    """Raise RunError where an output folder exists and is not empty, or is a file."""
+    if folder.is_file():
+        raise RunError(f"{what} {folder}: is a file; name a new folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        is_run = (folder / "manifest.json").is_file()
+        hint = "add --resume to go on with it, or " if is_run else ""
+        raise RunError(f"{what} {folder}: exists and is not empty; {hint}name a new folder")
+
+
+def open_run(folder: Path, trained: bool = True) -> Run:
+    """A run by its folder. Raises RunError where it is not one, or has no trained fold."""
+    folder = Path(folder)
+    missing = [
+        name
+        for name in ("plan.yaml", "study.json", "splits.json", "manifest.json")
+        if not (folder / name).is_file()
+    ]
+    if missing:
+        found = "no such folder" if not folder.exists() else f"{', '.join(missing)} missing"
+        raise RunError(f"{folder}: is not a run ({found}); make one with: hilum train FOLDER --out {folder}")
+    run = Run(folder)
+    if trained and not run.trained_folds():
+        raise RunError(
+            f"{folder}: no fold is trained yet; go on with: hilum train ... --out {folder} --resume"
+        )
+    return run
+
+
+def write_manifest(folder: Path, notes: Mapping[str, Any]) -> None:
+    """Write manifest.json: what is needed to tell why another machine gives other figures."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    machine = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": processor_name(),
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else ""
+    write_json(
+        folder / "manifest.json",
+        {"versions": versions, "machine": machine, "written": now, "command": command, **notes},
+    )
+
+
+def processor_name() -> str:
+    """The processor's name, as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def make_network(plan: Plan) -> nn.Module:
+    """The network of a plan, with fresh weights from its seed."""
+    torch.manual_seed(plan.training.seed)
+    channels = plan.data.channels * (2 * plan.data.neighbours + 1)
+    return models.create(plan.model.name, channels, len(plan.data.outputs), **plan.model.settings)
+
+
+def save_fold(run: Run, index: int, network: nn.Module, history: History) -> None:
+    """Write the final weights of a fold and its history."""
+    write_history(run.fold(index) / "history.csv", history.rows)
+    save_tensors(
+        run.fold(index) / "model.safetensors",
+        network.state_dict(),
+        {"network": json.dumps(run.plan.model.model_dump())},
+    )
+
+
+def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write history rows as CSV."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(
+        {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
+        for row in rows
+    )
+    write_text(path, text.getvalue())
+
+
+def load_network(run: Run, index: int) -> nn.Module:
+    """The trained network of a fold. Raises RunError where the weights do not fit the plan."""
+    path = run.fold(index) / "model.safetensors"
+    tensors, _ = load_tensors(path)
+    network = make_network(run.plan)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RunError(
+            f"{path}: the weights do not fit the plan ({' '.join(str(error).split())[:300]})"
+        ) from error
+    return network.eval()
+
+
+def start_weights(run: Run) -> dict[str, torch.Tensor]:
+    """Weights of another run to start from (`--init`): its first trained fold."""
+    return load_tensors(run.fold(run.trained_folds()[0]) / "model.safetensors")[0]
+
+
+def initialise(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    """Copy the weights that fit by name and shape; the names left as they were. Raises HilumError where none fits."""
+    own = network.state_dict()
+    fitting = {
+        name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape
+    }
+    if not fitting:
+        raise HilumError("--init: no weight of that run fits this plan's network; use the same model in both")
+    network.load_state_dict({**own, **fitting})
+    return [name for name in own if name not in fitting]

@@ -1,0 +1,99 @@
+"""What resuming needs, in one safetensors file: weights, averages, optimiser, step and history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from hilum.errors import RunError
+from hilum.files import whole_file
+
+
+@dataclass(frozen=True)
+class History:
+    """Rows of a training history: step, seconds, loss, learning rate, scores of the running batch."""
+
+    rows: tuple[Mapping[str, float], ...] = ()
+
+    def with_row(self, row: Mapping[str, float]) -> History:
+        """The history with one more row."""
+        return History((*self.rows, dict(row)))
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Steps done, seconds spent and the history so far."""
+
+    step: int = 0
+    seconds: float = 0.0
+    history: History = field(default_factory=History)
+
+
+def save_state(
+    path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, state: TrainingState
+) -> None:
+    """Write everything that resuming needs, whole or not at all."""
+    tensors: dict[str, Tensor] = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    for index, slots in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+    notes = {"step": state.step, "seconds": state.seconds, "history": list(state.history.rows)}
+    save_tensors(path, tensors, {"state": json.dumps(notes)})
+
+
+def load_state(
+    path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
+) -> TrainingState:
+    """Put a saved state into network, average and optimiser; a fresh TrainingState where none was saved.
+
+    Raises RunError where the file is damaged or belongs to another network.
+    """
+    if not path.exists():
+        return TrainingState()
+    tensors, notes = load_tensors(path)
+    try:
+        network.load_state_dict(_part(tensors, "network."))
+        average.load_state_dict(_part(tensors, "average."))
+        optimiser.load_state_dict(_optimiser_dict(optimiser, _part(tensors, "optimiser.")))
+        saved = json.loads(notes["state"])
+        return TrainingState(int(saved["step"]), float(saved["seconds"]), History(tuple(saved["history"])))
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{path}: is not a state of this run ({error}); remove it to start the fold again"
+        ) from error
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, whole or not at all."""
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    with whole_file(path) as beside:
+        save_file(plain, beside, dict(notes or {}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file and its notes. Raises RunError where it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as handle:
+            return {name: handle.get_tensor(name) for name in handle.keys()}, dict(handle.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read as weights ({error})") from error
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _optimiser_dict(optimiser: torch.optim.Optimizer, flat: Mapping[str, Tensor]) -> dict[str, Any]:
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in flat.items():
+        index, _, slot = name.partition(".")
+        slots.setdefault(int(index), {})[slot] = value
+    return {"state": slots, "param_groups": optimiser.state_dict()["param_groups"]}

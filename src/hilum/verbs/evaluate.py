@@ -1,0 +1,31 @@
+"""`hilum evaluate`: the out-of-fold scores of a run again, or its scores on another labelled folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hilum import tasks
+from hilum.errors import StudyError
+from hilum.training.run import open_run
+from hilum.verbs.predict import find_cases, predict
+
+
+def evaluate(
+    run: str | Path, folder: str | Path | None = None, out: str | Path | None = None
+) -> dict[str, Any]:
+    """Scores of a run: out-of-fold without `folder`, else of all folds together on that labelled folder.
+
+    With `folder`, predictions go to `out` (default `RUN/evaluated/NAME`). Raises RunError where the run
+    is not trained, StudyError where the folder carries no labels of the run's outputs.
+    """
+    opened = open_run(Path(run))
+    if folder is None:
+        return tasks.get_task(opened.plan.task).evaluate(opened, opened.study)
+    cases = find_cases([folder], opened.plan)
+    if not any(case.masks or case.labels or case.marks for case in cases):
+        raise StudyError(
+            f"{folder}: carries no labels of {', '.join(opened.plan.data.outputs)}; use hilum predict"
+        )
+    target = Path(out) if out else opened.folder / "evaluated" / Path(folder).resolve().name
+    return predict(run, folder, target).summary

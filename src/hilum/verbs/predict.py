@@ -1,0 +1,130 @@
+"""`hilum predict`: new images through a run's networks, with masks or labels, measurements and scores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hilum import tasks
+from hilum.errors import HilumError, ImageError, StudyError
+from hilum.inference.predictor import Predictor, make_predictor
+from hilum.planning.device import find_device
+from hilum.planning.plan import Plan
+from hilum.study.listing import list_folder
+from hilum.study.masks import read_case_image
+from hilum.study.names import stem, unique_names
+from hilum.study.open import understand
+from hilum.study.study import Case, Source
+from hilum.tasks.task import Delivery, Predicted
+from hilum.training.run import Run, check_new, load_network, open_run
+
+logger = logging.getLogger(__name__)
+Told = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What `predict` wrote: the folder, how many images, what was left out and why, the task's summary."""
+
+    out: Path
+    cases: int
+    left_out: tuple[str, ...]
+    summary: dict[str, Any]
+
+
+def predict(
+    run: str | Path,
+    images: Sequence[str | Path] | str | Path,
+    out: str | Path,
+    *,
+    probabilities: bool = False,
+    overlays: bool = True,
+    device: str = "auto",
+    skip_bad: bool = False,
+    told: Told | None = None,
+) -> Delivered:
+    """Predict images (files or folders) with all folds of a run together; scores where labels are there.
+
+    Raises RunError where `run` is not a trained run or `out` is not empty, ImageError for an unreadable
+    image unless `skip_bad` leaves it out.
+    """
+    opened = open_run(Path(run))
+    check_new(Path(out))
+    cases = find_cases([images] if isinstance(images, str | Path) else images, opened.plan)
+    predictor = load_predictor(opened, device)
+    left_out: list[str] = []
+    stream = _predicted(cases, predictor, left_out if skip_bad else None, told)
+    delivery = Delivery(Path(out), probabilities, overlays)
+    summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
+    return Delivered(Path(out), len(cases) - len(left_out), tuple(left_out), summary)
+
+
+def load_predictor(run: Run, device: str = "auto") -> Predictor:
+    """All trained folds of a run, on this machine's device and with its precision."""
+    here = find_device(device)
+    plan = run.plan.model_copy(deep=True)
+    plan.training.device = "cuda" if here.kind == "cuda" else "cpu"
+    if plan.training.precision != "32-true" and not here.bf16:
+        plan.training.precision = "32-true"
+    return make_predictor([load_network(run, index) for index in run.trained_folds()], plan)
+
+
+def find_cases(images: Sequence[str | Path], plan: Plan) -> list[Case]:
+    """The cases behind files and folders; a folder that is a study of the plan's outputs keeps its labels.
+
+    Raises StudyError where nothing is found, ImageError where a file does not exist.
+    """
+    cases: list[Case] = []
+    plain: list[Path] = []
+    for path in map(Path, images):
+        if not path.exists():
+            raise ImageError(f"{path}: no such file or folder")
+        labelled = _labelled(path, plan) if path.is_dir() or path.suffix in (".csv", ".npz") else []
+        cases += labelled
+        if not labelled:
+            plain += _image_files(path) if path.is_dir() else [path]
+    names = unique_names([_key(path) for path in plain])
+    cases += [Case(name, Source(path)) for name, path in zip(names, plain, strict=True)]
+    if not cases:
+        raise StudyError(f"{', '.join(map(str, images))}: no image found")
+    return cases
+
+
+def _labelled(folder: Path, plan: Plan) -> list[Case]:
+    try:
+        study = understand(folder)
+    except HilumError:
+        return []
+    known = set(plan.data.outputs) & {*study.targets, *study.classes}
+    return list(study.cases) if known else []
+
+
+def _image_files(folder: Path) -> list[Path]:
+    listing = list_folder(folder)
+    return [listing.path(path) for path in listing.images]
+
+
+def _key(path: Path) -> tuple[str, ...]:
+    return (*path.parts[-3:-1], stem(path))
+
+
+def _predicted(
+    cases: Sequence[Case], predictor: Predictor, left_out: list[str] | None, told: Told | None
+) -> Iterator[Predicted]:
+    """One image after the other, so that memory does not grow with their number."""
+    for index, case in enumerate(cases):
+        try:
+            image = read_case_image(case)
+            predicted = Predicted(case, image, predictor.image(image))
+        except HilumError as error:
+            if left_out is None:
+                raise
+            logger.warning("left out: %s", error)
+            left_out.append(str(error))
+            continue
+        yield predicted
+        if told:
+            told(index + 1, len(cases))

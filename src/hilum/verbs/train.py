@@ -1,0 +1,250 @@
+"""`hilum train`: a folder becomes a validated run with scores, masks, measurements and a report."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hilum import tasks
+from hilum.errors import RunError, StudyError
+from hilum.inference.keeping import keep
+from hilum.inference.predictor import make_predictor
+from hilum.planning.plan import Plan
+from hilum.planning.planner import Wishes, make_plan
+from hilum.study.open import open_study
+from hilum.study.splits import Splits, make_folds, read_splits
+from hilum.study.study import Study
+from hilum.tasks.task import Task
+from hilum.training.budget import count_steps, with_steps
+from hilum.training.gather import gather_samples
+from hilum.training.loop import Trainer, Watch, make_fabric, train_fold
+from hilum.training.run import (
+    Run,
+    check_new,
+    initialise,
+    load_network,
+    make_network,
+    open_run,
+    save_fold,
+    start_run,
+    start_weights,
+    write_manifest,
+)
+from hilum.training.samples import Sample
+from hilum.verbs.report import report
+
+logger = logging.getLogger(__name__)
+SCORING_S_A_MEGAPIXEL = 0.5
+CLOSING_S = 4.0
+HASHED_BYTES = 64_000_000
+
+Samples = Mapping[str, Sequence[Sample]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked of a training besides the plan."""
+
+    splits: Path | None = None
+    fold: int | None = None
+    init: Path | None = None
+    skip_bad: bool = False
+
+
+def train(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    splits: str | Path | None = None,
+    recipe: str | None = None,
+    settings: Sequence[str] = (),
+    device: str = "auto",
+    resume: bool = False,
+    init: str | Path | None = None,
+    group_by: str | None = None,
+    skip_bad: bool = False,
+    watch: Watch | None = None,
+) -> Run:
+    """Train and validate on a folder of annotated images; the finished Run.
+
+    `minutes` is the wall time of everything, scoring included. Raises StudyError, PlanError, RunError or
+    TrainingError, each with what to do next, before any work wherever that is possible.
+    """
+    started = time.perf_counter()
+    out = Path(out)
+    options = Options(Path(splits) if splits else None, fold, Path(init) if init else None, skip_bad)
+    wishes = Wishes(minutes, steps, folds, recipe, tuple(settings), device, group_by)
+    if resume and (out / "manifest.json").is_file():
+        run = open_run(out, trained=False)
+        study = open_study(Path(folder), group_by=run.plan.data.group_by, skip_bad=skip_bad)
+        _check_same(run, study)
+        samples: Samples = gather_samples(_needed(study, run.splits), run.plan)
+    else:
+        check_new(out)
+        study = open_study(Path(folder), group_by=group_by, skip_bad=skip_bad)
+        run, samples = _begin(study, out, wishes, options, started)
+    _train_folds(run, study, samples, options, watch)
+    _finish(run, study, started)
+    return run
+
+
+def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: float) -> tuple[Run, Samples]:
+    """Plan, split, decode and time a few steps; then the run's first files are written."""
+    splits = _splits(study, wishes, options)
+    planned = make_plan(study, wishes, len(splits.folds), splits.reason)
+    for line in _told(study, splits, planned.plan):
+        logger.info(line)
+    samples = gather_samples(_needed(study, splits), planned.plan)
+    todo = _todo(splits, options)
+    initial = start_weights(open_run(options.init)) if options.init else None
+    remaining = (planned.plan.training.minutes or 0) * 60 - (time.perf_counter() - started)
+    reserve = _scoring_s(planned.plan, study, [splits.folds[index].test for index in todo], samples)
+
+    def trainer() -> Trainer:
+        return _trainer(planned.plan, samples, splits, todo[0], initial)
+
+    steps = count_steps(planned.plan, trainer, remaining - reserve, len(todo))
+    plan = with_steps(planned.plan, steps)
+    logger.info("%d steps a fold: %s", steps.count, steps.reason)
+    notes = {"started": datetime.now().astimezone().isoformat(timespec="seconds"), "inputs": _hashes(study)}
+    return start_run(out, plan, study, splits, notes), samples
+
+
+def _splits(study: Study, wishes: Wishes, options: Options) -> Splits:
+    if options.splits:
+        splits = read_splits(options.splits, study)
+    else:
+        task = tasks.find_task(study)
+        splits = make_folds(study, wishes.folds, task.balance(study))
+    if options.fold is not None and not 0 <= options.fold < len(splits.folds):
+        raise StudyError(f"--fold {options.fold}: there are folds 0 to {len(splits.folds) - 1}")
+    return splits
+
+
+def _todo(splits: Splits, options: Options) -> list[int]:
+    return [options.fold] if options.fold is not None else list(range(len(splits.folds)))
+
+
+def _told(study: Study, splits: Splits, plan: Plan) -> list[str]:
+    data, training = plan.data, plan.training
+    return [
+        f"{len(study.cases)} cases, {study.layout}; {study.grouping}",
+        f"{len(splits.folds)} folds: {splits.reason}",
+        f"{plan.task} {', '.join(data.outputs)}; {plan.model.name}, working at 1/{data.downsample}, "
+        f"{training.batch} x {' x '.join(map(str, training.patch))}, {training.precision} on {training.device}",
+    ]
+
+
+def _needed(study: Study, splits: Splits) -> list[Any]:
+    names = {name for fold in splits.folds for name in (*fold.train, *fold.test, *fold.val)}
+    return [case for case in study.cases if case.name in names]
+
+
+def _trainer(
+    plan: Plan, samples: Samples, splits: Splits, fold: int, initial: Mapping[str, torch.Tensor] | None
+) -> Trainer:
+    training = [sample for name in splits.folds[fold].train for sample in samples[name]]
+    if not training:
+        raise StudyError(f"fold {fold}: no case is left to train on")
+    network = make_network(plan)
+    if initial is not None:
+        initialise(network, initial)
+    weights = tasks.get_task(plan.task).class_weights(training, plan)
+    fabric = make_fabric(plan)
+    return Trainer(network, plan, training, fold, fabric, torch.tensor(weights).to(fabric.device))
+
+
+def _train_folds(run: Run, study: Study, samples: Samples, options: Options, watch: Watch | None) -> None:
+    task = tasks.get_task(run.plan.task)
+    steps = run.plan.training.steps
+    if steps is None:
+        raise RunError(f"{run.folder}: plan.yaml holds no training.steps; train again into a new folder")
+    initial = start_weights(open_run(options.init)) if options.init else None
+    for index in _todo(run.splits, options):
+        if not run.finished(index):
+            trainer = _trainer(run.plan, samples, run.splits, index, initial)
+            state = run.fold(index) / "state" / "state.safetensors"
+            network, history = train_fold(
+                trainer,
+                steps,
+                state,
+                watch,
+                lambda probability, batch: task.measure(probability, batch, run.plan),
+            )
+            save_fold(run, index, network, history)
+            state.unlink(missing_ok=True)
+        _predict_fold(run, samples, index)
+
+
+def _predict_fold(run: Run, samples: Samples, index: int) -> None:
+    """Keep the out-of-fold probabilities of one fold's test cases."""
+    folder = run.evaluation / "probabilities"
+    missing = [name for name in run.splits.folds[index].test if not (folder / f"{name}.npz").is_file()]
+    if not missing:
+        return
+    predictor = make_predictor([load_network(run, index)], run.plan)
+    for name in missing:
+        (sample,) = samples[name]
+        keep(folder, name, predictor.prepared(sample.stack[: sample.channels]))
+
+
+def _finish(run: Run, study: Study, started: float) -> None:
+    task: Task = tasks.get_task(run.plan.task)
+    task.evaluate(run, study)
+    notes = {
+        key: value
+        for key, value in run.manifest.items()
+        if key not in ("versions", "machine", "written", "command")
+    }
+    spent = round(time.perf_counter() - started, 1)
+    finished = datetime.now().astimezone().isoformat(timespec="seconds")
+    write_manifest(run.folder, {**notes, "finished": finished, "wall_s": spent})
+    report(run.folder)
+
+
+def _scoring_s(plan: Plan, study: Study, tested: Sequence[Sequence[str]], samples: Samples) -> float:
+    """Seconds to set aside for predicting, scoring, drawing and the report."""
+    names = [name for fold in tested for name in fold]
+    working = sum(sample.stack[0].numel() for name in names for sample in samples[name])
+    full = working * plan.data.downsample**2 * max(1, len(plan.data.outputs)) / 1e6
+    return CLOSING_S + full * SCORING_S_A_MEGAPIXEL
+
+
+def _check_same(run: Run, study: Study) -> None:
+    known = {case.name for case in study.cases}
+    gone = [case.name for case in run.study.cases if case.name not in known]
+    if gone:
+        raise RunError(
+            f"{run.folder}: {len(gone)} cases of this run are not in {study.root} any more, such as {gone[0]}"
+        )
+
+
+def _hashes(study: Study) -> dict[str, str]:
+    """Hashes of the input files, so that a changed input can be told."""
+    paths = sorted(
+        {case.image.path for case in study.cases}
+        | {s.path for c in study.cases for m in c.masks.values() for s in m.sources}
+    )
+    found = {}
+    for path in paths:
+        if path.is_file():
+            size = path.stat().st_size
+            digest = (
+                hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+                if size <= HASHED_BYTES
+                else f"{size} bytes"
+            )
+            found[str(path.relative_to(study.root) if path.is_relative_to(study.root) else path)] = digest
+    return found

@@ -1,0 +1,32 @@
+"""Fixtures that all rooms share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Folder of real images: HILUM_DATA, or ../shared/data beside the repository."""
+    folder = Path(os.environ.get("HILUM_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        reason = f"no real images at {folder}; set HILUM_DATA to their folder"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def disc():
+    """Makes a mask (Y, X) bool of one disc: disc(shape, centre, radius), all in pixels."""
+
+    def make(shape=(64, 64), centre=(32, 32), radius=16):
+        rows, columns = np.ogrid[: shape[0], : shape[1]]
+        return (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 <= radius**2
+
+    return make

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from hilum.errors import HilumError
+from hilum.image.spacing import Spacing, parse_spacing
+from hilum.measurement.measure import measure_files
+
+
+def disc(shape=(60, 80), centre=(30, 30), radius=15):
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    return (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2
+
+
+def save(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(array).save(path, **options)
+    return path
+
+
+def test_plain_masks(tmp_path):
+    mask = disc()
+    png = save(tmp_path / "a.png", mask.astype(np.uint8) * 255)
+    save(tmp_path / "b.png", np.zeros((60, 80), np.uint8))
+    rows, regions = measure_files([png], Spacing((0.5, 0.5), "mm"))
+    assert (rows[0]["case"], rows[0]["target"]) == ("a", "mask")
+    assert rows[0]["area"] == pytest.approx(mask.sum() / 4)
+    assert len(regions) == 1
+    both, _ = measure_files([tmp_path])
+    assert [row["pixels"] for row in both] == [mask.sum(), 0]
+
+
+def test_jpeg_ringing_is_no_region(tmp_path):
+    path = save(tmp_path / "a.jpg", disc().astype(np.uint8) * 255, quality=60)
+    rows, regions = measure_files([path])
+    assert rows[0]["pixels"] == pytest.approx(disc().sum(), rel=0.02)
+    assert len(regions) == 1
+
+
+def test_indices_are_targets_also_where_one_is_absent(tmp_path):
+    second = disc(centre=(30, 60), radius=8)
+    save(tmp_path / "both.png", disc().astype(np.uint8) + 2 * (second & ~disc()).astype(np.uint8))
+    save(tmp_path / "one.png", disc().astype(np.uint8))
+    rows, _ = measure_files([tmp_path])
+    found = {(row["case"], row["target"]): row["pixels"] for row in rows}
+    assert found[("both", "index-1")] == found[("one", "index-1")] == disc().sum()
+    assert found[("both", "index-2")] == (second & ~disc()).sum()
+    assert found[("one", "index-2")] == 0
+
+
+def test_folders_name_their_targets(tmp_path):
+    for folder in ("Lung", "Lesion"):
+        save(tmp_path / folder / "a.png", disc().astype(np.uint8) * 255)
+    rows, _ = measure_files([tmp_path / "Lung", tmp_path / "Lesion"])
+    assert [(row["case"], row["target"]) for row in rows] == [("a", "Lung"), ("a", "Lesion")]
+
+
+def test_volume(tmp_path):
+    import SimpleITK as sitk  # noqa: N813
+
+    volume = np.zeros((6, 20, 20), np.uint8)
+    volume[2:4, 5:10, 5:10] = 1
+    image = sitk.GetImageFromArray(volume)
+    image.SetSpacing((0.5, 0.5, 2.0))
+    sitk.WriteImage(image, str(tmp_path / "scan.nii.gz"))
+    rows, _ = measure_files([tmp_path / "scan.nii.gz"])
+    assert rows[0]["case"] == "scan"
+    assert rows[0]["volume"] == pytest.approx(50 * 0.5)
+    assert rows[0]["unit"] == "mm³"
+    wished, _ = measure_files([tmp_path / "scan.nii.gz"], parse_spacing("1mm"))
+    assert wished[0]["volume"] == pytest.approx(50)
+
+
+def test_all_bad_files_are_listed_at_once(tmp_path):
+    save(tmp_path / "good.png", disc().astype(np.uint8) * 255)
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "empty.png").write_bytes(b"")
+    with pytest.raises(HilumError) as caught:
+        measure_files([tmp_path])
+    assert "text.png" in str(caught.value)
+    assert "empty.png" in str(caught.value)
+
+
+def test_a_photograph_is_no_mask(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80)).astype(np.uint8)
+    with pytest.raises(HilumError, match="are these masks"):
+        measure_files([save(tmp_path / "photo.png", noise)])
+
+
+def test_nothing_to_measure(tmp_path):
+    with pytest.raises(HilumError, match="no image"):
+        measure_files([tmp_path])
+    with pytest.raises(HilumError, match="nothing to measure"):
+        measure_files([])
+    with pytest.raises(HilumError, match=r"missing\.png"):
+        measure_files([tmp_path / "missing.png"])
+
+
+@pytest.mark.real
+def test_real_masks(data):
+    files = sorted((data / "lung_flu" / "train" / "Parenchyma_0.2").iterdir())[:2]
+    rows, _ = measure_files(files, parse_spacing("2um"))
+    assert len(rows) == 2
+    assert all(row["unit"] == "µm²" and 0 < row["share_percent"] < 100 for row in rows)

@@ -1,0 +1,116 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from hilum.study.encodings import find_coding, inside, looks_like_mask, open_mask
+from hilum.study.open import understand
+from hilum.study.study import Encoding, Source
+
+
+def coding_of(*paths):
+    return find_coding([Source(path) for path in paths])
+
+
+def decoded(path, encoding):
+    return inside(open_mask(Source(path), encoding), encoding)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_jpeg_ringing_gives_a_threshold(tmp_path, save, disc, mode):
+    mask = disc((64, 80))
+    array = mask.astype(np.uint8) * 255
+    path = save(tmp_path / "a.jpg", array if mode == "L" else np.stack([array] * 3, -1), quality=40)
+    coding = coding_of(path)
+    assert coding.parts == (("", Encoding("threshold", 127.0)),)
+    assert not coding.doubt
+    assert (decoded(path, coding.parts[0][1]) == mask).mean() > 0.995
+
+
+@pytest.mark.parametrize(("high", "threshold"), [(1, 0.5), (255, 127.0)])
+def test_clean_two_values(tmp_path, save, disc, high, threshold):
+    mask = disc((64, 80))
+    path = save(tmp_path / "a.png", mask.astype(np.uint8) * high)
+    assert coding_of(path).parts == (("", Encoding("threshold", threshold)),)
+    assert (decoded(path, Encoding("threshold", threshold)) == mask).all()
+
+
+def test_one_bit_and_16_bit_masks(tmp_path, disc):
+    mask = disc((64, 80))
+    Pillow.fromarray(mask).save(tmp_path / "bit.png")
+    Pillow.fromarray(mask.astype(np.uint16) * 65535).save(tmp_path / "deep.png")
+    for name in ("bit.png", "deep.png"):
+        ((_, encoding),) = coding_of(tmp_path / name).parts
+        assert (decoded(tmp_path / name, encoding) == mask).all()
+
+
+def test_palette_masks_become_one_target_an_index(tmp_path, save, picture, disc):
+    for seed in range(3):
+        mask = np.zeros((64, 80), np.uint8)
+        mask[disc((64, 80), (20, 20), 9)] = 1
+        if seed == 1:
+            mask[disc((64, 80), (40, 60), 9)] = 2
+        save(tmp_path / "images" / f"{seed}.png", picture(seed))
+        save(tmp_path / "masks" / f"{seed}.png", mask, palette=[0, 0, 0, 128, 0, 0, 0, 128, 0])
+    study = understand(tmp_path)
+    assert study.targets == ("index-1", "index-2")
+    assert study.exclusive
+    assert any("without names" in finding.message for finding in study.findings)
+    (tmp_path / "labels.json").write_text(json.dumps({"nerve": 1, "vessel": 2}))
+    assert understand(tmp_path).targets == ("nerve", "vessel")
+    (tmp_path / "labels.json").unlink()
+    (tmp_path / "classes.txt").write_text("background\nnerve\nartery\n")
+    assert understand(tmp_path).targets == ("nerve", "artery")
+
+
+def test_a_value_in_a_single_late_file_is_found(tmp_path, save, disc):
+    paths = []
+    for number in range(60):
+        mask = disc((32, 32), (16, 16), 6).astype(np.uint8)
+        mask[:4, :4] = 2
+        if number == 47:
+            mask[-4:, -4:] = 5
+        paths.append(save(tmp_path / f"{number:02d}.png", mask))
+    assert [encoding.value for _, encoding in coding_of(*paths).parts] == [1, 2, 5]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_colours_become_targets(tmp_path, save, disc, suffix):
+    array = np.zeros((64, 80, 3), np.uint8)
+    red, green = disc((64, 80), (20, 20), 12), disc((64, 80), (40, 60), 12)
+    array[red], array[green] = (255, 0, 0), (0, 255, 0)
+    path = save(
+        tmp_path / f"a{suffix}", array, **({"quality": 95, "subsampling": 0} if suffix == ".jpg" else {})
+    )
+    parts = dict(coding_of(path).parts)
+    assert set(parts) == {"red", "green"}
+    assert (decoded(path, parts["red"]) == red).mean() > 0.98
+    assert (decoded(path, parts["green"]) == green).mean() > 0.98
+
+
+def test_an_image_in_the_place_of_masks_is_doubted(tmp_path, save, picture):
+    assert "are these masks" in coding_of(save(tmp_path / "a.png", picture(1, grey=True))).doubt
+
+
+def test_numbered_objects_are_one_target_with_a_word(tmp_path):
+    array = np.repeat(np.arange(400, dtype=np.uint16)[None], 8, axis=0)
+    Pillow.fromarray(array).save(tmp_path / "a.png")
+    coding = coding_of(tmp_path / "a.png")
+    assert coding.parts == (("", Encoding("threshold", 0.5)),)
+    assert "numbered objects" in coding.doubt
+
+
+def test_looks_like_mask(tmp_path, save, picture, disc):
+    assert looks_like_mask(Source(save(tmp_path / "m.jpg", disc((64, 80)).astype(np.uint8) * 255)))
+    assert looks_like_mask(Source(save(tmp_path / "e.png", np.zeros((64, 80), np.uint8))))
+    assert not looks_like_mask(Source(save(tmp_path / "i.jpg", picture(1))))
+
+
+def test_unreadable_files_are_passed_over(tmp_path, save, disc):
+    buffer = io.BytesIO()
+    Pillow.fromarray(disc((64, 80)).astype(np.uint8) * 255).save(buffer, "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(buffer.getvalue()[:200])
+    whole = save(tmp_path / "whole.png", disc((64, 80)).astype(np.uint8))
+    assert coding_of(tmp_path / "cut.jpg", whole).parts == (("", Encoding("threshold", 0.5)),)

@@ -1,0 +1,87 @@
+import json
+
+import numpy as np
+import pytest
+
+from hilum.study.inspection import inspect
+
+
+def test_segmentation_in_words(pairs, save):
+    root = pairs(["1_1", "1_2", "2_1"])
+    save(root / "masks" / "1_2.png", np.zeros((64, 80), np.uint8))
+    inspection = inspect(root)
+    text = "\n".join(inspection.lines())
+    assert "Cases: 3" in text
+    assert "80 x 64 pixels" in text
+    assert "unknown (px)" in text
+    assert "Groups: 2 (guessed" in text
+    assert "above 127" in text
+    assert "target is empty in 1 case: 1_2" in text
+    (row,) = inspection.targets
+    assert (row.annotated, row.empty) == (3, 1)
+    assert row.pixels == 2 * 441
+    assert row.share == pytest.approx(row.pixels / (3 * 64 * 80))
+    json.dumps(inspection.to_json())
+
+
+def test_bad_files_are_findings_not_failures(pairs):
+    root = pairs(["a", "b", "c"])
+    (root / "images" / "b.png").write_text("text")
+    inspection = inspect(root)
+    assert inspection.lines()[-1].startswith("ERROR") or "ERROR" in "\n".join(inspection.lines())
+    assert inspection.targets[0].annotated == 2
+
+
+def test_classes_shapes_and_shortcuts(tmp_path, picture, save):
+    for seed in range(8):
+        save(tmp_path / "NORMAL" / f"n{seed}.png", picture(seed, (90 + seed, 100)))
+    for seed in range(30):
+        save(tmp_path / "PNEUMONIA" / f"p{seed}.png", picture(seed + 50, (50 + seed % 5, 60)))
+    inspection = inspect(tmp_path)
+    text = "\n".join(inspection.lines())
+    assert "imbalance: NORMAL 8, PNEUMONIA 30" in text
+    assert "WARNING: SHORTCUT: THE LABEL CAN BE TOLD" in text
+    size = next(item for item in inspection.shortcuts if item.measure == "image size")
+    assert size.auc == 0.0
+    assert inspection.classes[0].largest == (97, 100)
+    assert inspection.classes[1].smallest == (50, 60)
+    json.dumps(inspection.to_json())
+
+
+def test_no_shortcut_where_there_is_none(tmp_path, picture, save):
+    for label in ("A", "B"):
+        for seed in range(12):
+            save(tmp_path / label / f"{label}{seed}.bmp", picture(seed * 2 + (label == "A")))
+    assert not any(item.measure in ("image size", "file size") for item in inspect(tmp_path).shortcuts)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("folder", "cases", "groups", "words"),
+    [
+        ("lung_flu", 14, 7, ["36_KO_FLU_1", "SevereInflammation is empty in 1 case: 6_WT_FLU_1", "overlap"]),
+        ("us_nerve", 1246, 24, ["contradicting masks", "original_tif_samples/ (6)"]),
+        ("us_regional", 204, 204, ["every image its own group", "index = 2", "without names", "0043 = 0077"]),
+        ("ct_nodule_slices", 1130, 70, ["4 readers", "nodule"]),
+        ("cxr_224", 1566, 1202, ["145 groups in more than one of the given splits", "byte-equal"]),
+        ("cxr_full", 50, 50, ["SHORTCUT", "image size tells PNEUMONIA (AUC 0.01)"]),
+        ("pneumoniamnist", 5856, 5856, ["train 4,708", "both sides of the given splits"]),
+    ],
+)
+def test_real_studies_are_told_truly(data, folder, cases, groups, words):
+    inspection = inspect(data / folder)
+    text = "\n".join(inspection.lines())
+    assert len(inspection.study.cases) == cases
+    assert len(inspection.groups) == groups
+    assert not any(finding.severity == "error" for finding in inspection.study.findings)
+    for word in words:
+        assert word in text
+
+
+def test_a_huge_study_is_sampled_and_says_so(pairs):
+    inspection = inspect(pairs([f"{number}" for number in range(20)]), limit_bytes=100)
+    assert any(
+        "8 cases of 20" in f.message or "7 cases of 20" in f.message for f in inspection.study.findings
+    )
+    assert len(inspection.study.cases) == 20
+    assert inspection.targets[0].annotated < 20
