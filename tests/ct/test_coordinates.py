@@ -33,8 +33,10 @@ def itk_of(image):
 @given(
     turn=st.one_of(
         st.sampled_from([STRAIGHT, FLIPPED, UPSIDE]),
-        st.tuples(*[st.floats(-3, 3)] * 3).map(
-            lambda angles: tuple(Rotation.from_euler("xyz", angles).as_matrix().ravel().tolist())
+        st.tuples(*[st.integers(-300, 300)] * 3).map(
+            lambda angles: tuple(
+                Rotation.from_euler("xyz", np.divide(angles, 100)).as_matrix().ravel().tolist()
+            )
         ),
     ),
     point=st.tuples(*[st.floats(-500, 500)] * 3),

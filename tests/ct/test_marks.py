@@ -47,7 +47,7 @@ def test_a_mark_outside_is_named_with_its_scan():
             StudyError, match=r"1\.3\.6: 1 of 2 marks lie outside .* \(500, 0, -60\) mm, diameter 7"
         ):
             make(image, marks, seriesuid="1.3.6")
-    with pytest.raises(StudyError, match="x -20.0 to 39.0, y -30.0 to 29.0, z -90.0 to -32.0"):
+    with pytest.raises(StudyError, match=r"x -20\.0 to 39\.0, y -30\.0 to 29\.0, z -90\.0 to -32\.0"):
         ball_mask(image, marks)
     with pytest.raises(StudyError, match="diameter above zero"):
         ball_mask(image, [Mark(at(image, 5, 5, 5), float("nan"))])

@@ -110,6 +110,13 @@ def test_overwriting_leaves_one_consistent_pair(tmp_path):
         assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("name", ["my scan (1)", "größe_µm", "50%.v2", "LIST"])
+@pytest.mark.parametrize("suffix", [".mhd", ".nhdr", ".nii.gz"])
+def test_strange_names_are_written_and_read(tmp_path, name, suffix):
+    write_volume(tmp_path / f"{name}{suffix}", volume())
+    np.testing.assert_array_equal(read_volume(tmp_path / f"{name}{suffix}").array, volume().array)
+
+
 def test_a_failed_write_keeps_the_old_pair(tmp_path, monkeypatch):
     path = tmp_path / "scan.mhd"
     write_volume(path, volume(seed=1))

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hilum.ct.coordinates import spacing_mm, voxel_to_world
+from hilum.ct.marks import ball_mask
 from hilum.errors import ImageError
 from hilum.image.image import Image
+from hilum.study.study import Mark
 
 _EIGHTEEN = ndimage.generate_binary_structure(3, 2)
 
@@ -109,9 +111,6 @@ def _joined(first: Candidate, second: Candidate) -> Candidate:
 
 def candidate_labels(candidates: Sequence[Candidate], image: Image) -> NDArray[np.uint16]:
     """Balls (Z, Y, X) of the candidates, numbered from 1 in their order; earlier ones win where they meet."""
-    from hilum.ct.marks import ball_mask
-    from hilum.study.study import Mark
-
     labels = np.zeros(image.shape, np.uint16)
     for number, one in reversed(list(enumerate(candidates, start=1))):
         labels[ball_mask(image, [Mark(one.centre, one.diameter_mm)])] = number

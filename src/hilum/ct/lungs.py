@@ -60,6 +60,8 @@ def lung_mask(image: Image) -> Lungs:
     step = spacing * factors
     inner, trouble = air_inside(coarse, step)
     airways = find_airways(coarse, inner, step, head_end(image))
+    if inner.any() and not airways.any():
+        trouble = (*trouble, "no trachea was found: if it is in the scan, it is part of the lungs here")
     sides, more = _two_lungs(inner & ~airways, step, left_end(image))
     closed = _closed(sides, step, coarse, airways)
     full = _enlarge(closed, image.shape, factors)

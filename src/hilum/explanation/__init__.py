@@ -1,1 +1,1 @@
-"""What a network looks at: feature maps, class activation, occlusion."""
+"""What a network looks at, and how sure it is: feature maps, class activation, occlusion, uncertainty."""

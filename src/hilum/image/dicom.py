@@ -6,7 +6,6 @@ Source: DICOM PS3.3, Image Plane and CT Image modules. World coordinates are the
 from __future__ import annotations
 
 import io
-import logging
 import math
 import struct
 import warnings
@@ -19,14 +18,14 @@ from numpy.typing import NDArray
 
 from hilum.errors import ImageError
 from hilum.image.dicom_files import Loader, files_in
+from hilum.image.dicom_geometry import position_of, slice_step, stack_geometry
 from hilum.image.dicom_pixels import decoded
-from hilum.image.image import Geometry, Image
+from hilum.image.image import Image
 from hilum.image.limits import LIMIT_BYTES, check_index
 from hilum.image.readers import Header, Reader
 from hilum.image.spacing import Spacing, unknown_spacing
 
 _SAME_MM = 0.01
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def list_series(path: Path) -> tuple[Series, ...]:
             continue
         uid = str(header.get("SeriesInstanceUID", "")) or "no uid"
         names.setdefault(uid, str(header.get("SeriesDescription", "") or header.get("Modality", "")))
-        found.setdefault(uid, []).append(Slice(name, _position(header), header, load))
+        found.setdefault(uid, []).append(Slice(name, position_of(header), header, load))
     if not found:
         raise ImageError(
             f"{path}: holds no DICOM image; a folder, a zip or a .dcm file with image slices is needed"
@@ -86,9 +85,10 @@ def read_series(path: Path, entry: str | None = None, *, limit_bytes: int = LIMI
     _check_size(path, first, len(slices), limit_bytes)
     array = _voxels(path, slices)
     slices, array, more = _without_duplicates(path, slices, array)
-    step, uneven = _slice_step(path, slices)
+    places = np.array([one.position_mm for one in slices])
+    step, uneven = slice_step(path, places, float(first.get("SliceThickness") or 1.0))
     rows, columns = (float(size) for size in first.PixelSpacing)
-    geometry, tilted = _geometry(slices)
+    geometry, tilted = stack_geometry(path, slices[0].header, slices[-1].header)
     return Image(
         array[np.newaxis],
         Spacing((step, rows, columns), "mm"),
@@ -148,20 +148,6 @@ def _header(load: Loader) -> Any:
             return pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
     except (InvalidDicomError, ValueError, TypeError, AttributeError, KeyError, EOFError, struct.error):
         return None
-
-
-def _axes(header: Any) -> NDArray[np.float64]:
-    """Unit vectors (3, 3) along a row, down a column, and normal to the slice."""
-    along, down = np.asarray(header.ImageOrientationPatient, float).reshape(2, 3)
-    return np.stack([along, down, np.cross(along, down)])
-
-
-def _position(header: Any) -> float:
-    """Place of a slice along its normal in mm; NaN where the header does not say."""
-    try:
-        return float(np.dot(np.asarray(header.ImagePositionPatient, float), _axes(header)[2]))
-    except (AttributeError, TypeError, ValueError):
-        return math.nan
 
 
 def _cleaned(path: Path, series: Series) -> tuple[list[Slice], tuple[str, ...]]:
@@ -241,49 +227,6 @@ def _without_duplicates(
         array[keep],
         (f"{dropped} repeated slices left out (identical)",),
     )
-
-
-def _slice_step(path: Path, slices: list[Slice]) -> tuple[float, tuple[str, ...]]:
-    """Distance of slices in mm. Raises ImageError naming the place where one is missing."""
-    places = np.array([one.position_mm for one in slices])
-    if len(places) == 1:
-        return float(slices[0].header.get("SliceThickness") or 1.0), (
-            "a single slice: its thickness is the spacing",
-        )
-    steps = np.diff(places)
-    step = float(np.median(steps))
-    wide = np.flatnonzero(steps > 1.5 * step)
-    if wide.size:
-        gaps = ", ".join(f"{places[at]:g} and {places[at + 1]:g}" for at in wide[:5])
-        raise ImageError(
-            f"{path}: slices are missing between {gaps} mm (others are {step:g} mm apart, {len(places)} "
-            "slices found); fetch the series again, or keep the unbroken part in its own folder"
-        )
-    if (off := float(np.abs(steps - step).max())) > 0.25 * step:
-        raise ImageError(
-            f"{path}: slices stand {steps.min():g} to {steps.max():g} mm apart; only even steps make a volume"
-        )
-    uneven = (
-        (f"slice steps differ by up to {off:.3g} mm from {step:g} mm",)
-        if off > max(0.02, 0.01 * step)
-        else ()
-    )
-    return float((places[-1] - places[0]) / (len(places) - 1)), uneven
-
-
-def _geometry(slices: list[Slice]) -> tuple[Geometry, tuple[str, ...]]:
-    """Origin and direction as ITK has them, with a note where slices are shifted sideways (gantry tilt)."""
-    axes = _axes(slices[0].header)
-    first, last = (np.asarray(one.header.ImagePositionPatient, float) for one in (slices[0], slices[-1]))
-    aside = (last - first) - np.dot(last - first, axes[2]) * axes[2]
-    notes: tuple[str, ...] = ()
-    if np.linalg.norm(aside) > max(1.0, 0.005 * float(np.linalg.norm(last - first))):
-        notes = (
-            f"gantry tilt: the stack shifts {np.linalg.norm(aside):.3g} mm sideways; places in it are rough",
-        )
-        _log.warning("%s: %s", slices[0].name, notes[0])
-    direction = tuple(float(value) for value in axes.T.ravel())
-    return Geometry((float(first[0]), float(first[1]), float(first[2])), direction), notes
 
 
 def _plane_spacing(header: Any) -> Spacing:

@@ -60,7 +60,7 @@ def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[An
     >>> rescaled(np.array([1], np.int16), 0.5, 0)
     array([0.5], dtype=float32)
     """
-    if stored.dtype.kind in "iu" and slope.is_integer() and float(intercept).is_integer():
+    if stored.dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer():
         values = stored.astype(np.int64) * int(slope) + int(intercept)
         if values.min() >= -32768 and values.max() <= 32767:
             return values.astype(np.int16)

@@ -62,6 +62,22 @@ def tile_slices(
     return itertools.product(*parts)
 
 
+def even_slices(
+    shape: Sequence[int], tile: Sequence[int], counts: Sequence[int]
+) -> list[tuple[slice, ...]]:
+    """Slices of so many tiles along each axis of an image (Y, X) or volume (Z, Y, X), evenly spread.
+
+    >>> [(part[0].start, part[1].start) for part in even_slices((1040, 1392), (512, 512), (2, 3))]
+    [(0, 0), (0, 440), (0, 880), (528, 0), (528, 440), (528, 880)]
+    """
+    axes = zip(shape, tile, counts, strict=True)
+    parts = [
+        [slice(at, min(at + part, size)) for at in even_starts(size, part, count)]
+        for size, part, count in axes
+    ]
+    return list(itertools.product(*parts))
+
+
 def blend_window(shape: Sequence[int]) -> NDArray[np.float32]:
     """Weights (Y, X) or (Z, Y, X) in (0, 1] for blending overlapping tiles: squared sine along each axis.
 

@@ -111,7 +111,7 @@ def write_volume(path: Path, image: Image, *, compress: bool | None = None) -> N
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".volume-") as folder:
-            beside = Path(folder) / path.name
+            beside = Path(folder) / f"volume{suffix}"
             with _quiet(path):
                 _writer(beside, suffix, pack).Execute(itk)
             _put(beside, path)
@@ -127,10 +127,9 @@ def _put(beside: Path, path: Path) -> None:
         beside.replace(path)
         return
     old = _old_data(path)
-    data = _free_name(path, found.data.name.removeprefix(path.stem))
-    if data.name != found.data.name:
-        head, _, tail = beside.read_text(encoding="utf-8").rpartition(found.data.name)
-        beside.write_text(head + data.name + tail, encoding="utf-8")
+    data = _free_name(path, found.data.name.removeprefix(beside.stem))
+    head, _, tail = beside.read_text(encoding="utf-8").rpartition(found.data.name)
+    beside.write_text(head + data.name + tail, encoding="utf-8")
     _flush(found.data)
     _flush(beside)
     found.data.replace(data)
@@ -145,16 +144,23 @@ def _put(beside: Path, path: Path) -> None:
 
 
 def _free_name(path: Path, ending: str) -> Path:
-    """A file beside `path` that is not there yet: volume.raw, volume-2.raw and so on."""
-    names = (path.with_name(f"{path.stem}{'' if n == 1 else f'-{n}'}{ending}") for n in itertools.count(1))
+    """A file beside `path` that is not there yet: scan.raw, scan-2.raw and so on."""
+    stem = _data_stem(path)
+    names = (path.with_name(f"{stem}{'' if n == 1 else f'-{n}'}{ending}") for n in itertools.count(1))
     return next(name for name in names if not name.exists())
+
+
+def _data_stem(path: Path) -> str:
+    """The header's stem, unless ITK would take it for a pattern or a list of files."""
+    stem = path.stem.replace("%", "_")
+    return f"_{stem}" if stem.upper().startswith(("LIST", "LOCAL")) else stem
 
 
 def _old_data(path: Path) -> Path | None:
     """The pixel file of a header that is about to be replaced, where it has one of its own name."""
     with contextlib.suppress(ImageError):
         data = check_declared(path).data if path.is_file() else path
-        if data != path and data.name.startswith(path.stem):
+        if data != path and data.name.startswith(_data_stem(path)):
             return data
     return None
 

@@ -21,18 +21,10 @@ _GZIP = b"\x1f\x8b"
 _BEST_RATIO = 1040
 
 _META_BYTES = {
-    "MET_CHAR": 1,
-    "MET_UCHAR": 1,
-    "MET_SHORT": 2,
-    "MET_USHORT": 2,
-    "MET_INT": 4,
-    "MET_UINT": 4,
-    "MET_LONG": 4,
-    "MET_ULONG": 4,
-    "MET_LONG_LONG": 8,
-    "MET_ULONG_LONG": 8,
-    "MET_FLOAT": 4,
-    "MET_DOUBLE": 8,
+    1: "MET_CHAR|MET_UCHAR",
+    2: "MET_SHORT|MET_USHORT",
+    4: "MET_INT|MET_UINT|MET_LONG|MET_ULONG|MET_FLOAT",
+    8: "MET_LONG_LONG|MET_ULONG_LONG|MET_DOUBLE",
 }
 _NRRD_BYTES = {
     1: "signed char|int8|int8_t|uchar|unsigned char|uint8|uint8_t",
@@ -150,6 +142,10 @@ def _inflated(found: Declared) -> int:
     return total
 
 
+def _bytes_of(kind: str, table: dict[int, str]) -> int | None:
+    return next((count for count, names in table.items() if kind in names.split("|")), None)
+
+
 def _sizes(path: Path, values: list[int]) -> tuple[int, ...]:
     if not values or any(value < 1 for value in values):
         raise ImageError(f"{path}: declares sizes {values}; every size must be 1 or more")
@@ -195,12 +191,15 @@ def _meta(path: Path) -> Declared:
     if int(fields.get("NDims", len(sizes))) != len(sizes):
         raise ImageError(f"{path}: NDims = {fields['NDims']} but DimSize = {fields['DimSize']}")
     kind = fields.get("ElementType", "")
-    if kind not in _META_BYTES:
-        raise ImageError(f"{path}: ElementType {kind!r} is not read; allowed are {', '.join(_META_BYTES)}")
+    size = _bytes_of(kind, _META_BYTES)
+    if size is None:
+        raise ImageError(
+            f"{path}: ElementType {kind!r} is not read; save it as 8 to 64 bit integers or floats"
+        )
     if fields.get("BinaryData", "True").lower() not in ("true", "1"):
         raise ImageError(f"{path}: keeps its voxels as text (BinaryData = False); save it as binary")
     channels = int(fields.get("ElementNumberOfChannels", 1))
-    total = math.prod(_sizes(path, [*sizes, channels])) * _META_BYTES[kind]
+    total = math.prod(_sizes(path, [*sizes, channels])) * size
     local = fields["ElementDataFile"].upper() == "LOCAL"
     data = path if local else _sibling(path, fields["ElementDataFile"])
     offset = read if local else max(int(fields.get("HeaderSize", 0)), 0)
@@ -219,7 +218,7 @@ def _nrrd(path: Path) -> Declared:
         raise ImageError(f"{path}: is not a NRRD header (no sizes or type line)")
     sizes = _sizes(path, [int(part) for part in fields["sizes"].split()])
     kind = fields["type"].lower()
-    size = next((count for count, names in _NRRD_BYTES.items() if kind in names.split("|")), None)
+    size = _bytes_of(kind, _NRRD_BYTES)
     if size is None:
         raise ImageError(f"{path}: NRRD type {kind!r} is not read; save it as 8 to 64 bit integers or floats")
     encoding = fields.get("encoding", "raw").lower()

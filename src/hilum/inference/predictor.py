@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hilum.image.image import Image
-from hilum.image.tiles import blend_window, tile_slices
-from hilum.planning.plan import Plan
+from hilum.image.tiles import blend_window, even_slices, tile_slices
+from hilum.planning.plan import InferencePlan, Plan
 from hilum.training.losses import activate
 from hilum.training.optimisation import channels_last
 from hilum.training.prepare import prepare_image, resize
@@ -51,22 +51,29 @@ def make_predictor(networks: Sequence[nn.Module], plan: Plan) -> Predictor:
 def predict_tensor(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
     """Probabilities (K, *S) or (K,) of a prepared image (C, *S), averaged over mirrored copies."""
     tile = plan.inference.tile
-    if tile is None or all(side <= limit for side, limit in zip(x.shape[1:], tile, strict=True)):
+    if tile is None or plan.inference.tiles is None and all(side <= limit for side, limit in zip(x.shape[1:], tile, strict=True)):
         return _mirrored(network, x, plan)
     return _tiled(network, x, plan, tile)
 
 
 def _tiled(network: nn.Module, x: Tensor, plan: Plan, tile: Sequence[int]) -> Tensor:
     """Overlapping tiles, weighted smoothly towards their borders so that no seam shows."""
-    overlap = [round(side * plan.inference.overlap) for side in tile]
     total = torch.zeros(len(plan.data.outputs), *x.shape[1:])
     weight = torch.zeros(x.shape[1:])
-    for where in tile_slices(tuple(x.shape[1:]), tuple(tile), tuple(overlap)):
+    for where in placed_tiles(tuple(x.shape[1:]), plan.inference):
         part = x[(slice(None), *where)]
         window = torch.from_numpy(blend_window(tuple(part.shape[1:])))
         total[(slice(None), *where)] += _mirrored(network, part, plan) * window
         weight[where] += window
     return total / weight
+
+
+def placed_tiles(shape: tuple[int, ...], plan: InferencePlan) -> list[tuple[slice, ...]]:
+    """Where the tiles of an image (Y, X) or (Z, Y, X) lie: so many rows and columns, or with the overlap asked for."""
+    tile = tuple(plan.tile or shape)
+    if plan.tiles is not None:
+        return even_slices(shape, tile, (*[1] * (len(shape) - 2), *plan.tiles))
+    return list(tile_slices(shape, tile, tuple(round(side * plan.overlap) for side in tile)))
 
 
 def _mirrored(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:

@@ -19,7 +19,7 @@ _REASON_COLUMN = 44
 
 def to_yaml(plan: Plan) -> str:
     """The plan as YAML, reasons as comments."""
-    head = "# A Hilum plan. Edit any value and pass the file to: hilum train FOLDER --recipe plan.yaml --out RUN\n"
+    head = "# A Hilum plan. Edit any value, then: hilum train FOLDER --recipe plan.yaml --out RUN\n"
     values = plan.model_dump(mode="json", exclude_none=True)
     return head + "\n".join(_lines(values, plan.reasons)) + "\n"
 

@@ -110,12 +110,14 @@ def keys(model: type[BaseModel] = Plan, prefix: str = "") -> Iterator[str]:
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested values as (dotted key, value); `model.settings` stays whole.
 
-    >>> list(flat({"data": {"folds": 3}}))
-    [('data.folds', 3)]
+    An empty group stays whole too: it sets all its values back to their defaults.
+
+    >>> list(flat({"data": {"folds": 3}, "training": {"augmentation": {}}}))
+    [('data.folds', 3), ('training.augmentation', {})]
     """
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and key != "model.settings":
+        if isinstance(value, Mapping) and value and key != "model.settings":
             yield from flat(value, f"{key}.")
         else:
             yield key, value

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from hilum.image.image import Image
+from hilum.image.illumination import flattened, unevenness
 from hilum.image.spacing import Spacing
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Study
@@ -28,7 +28,10 @@ class Fingerprint:
     `ceilings` maps a factor to the Dice a perfect network reaches at that resolution, by target;
     `shares` the mean share of the image that a target covers where it is present. `pose` is the mean
     correlation of the image thumbnails with their mean (1: all framed alike), for coloured images that
-    of the masks where it is lower: the uneven light of a microscope makes photographs alike. `mirror_x` and `mirror_y`: how much the mean image looks mirrored.
+    of the masks where it is lower: the uneven light of a microscope makes photographs alike.
+    `mirror_x` and `mirror_y` say how much the mean image looks mirrored.
+    `uneven_light` is how far the background light of bright-field colour images falls off, `flat_mean`
+    and `flat_std` what remains once it is divided out.
     """
 
     cases: int
@@ -47,6 +50,9 @@ class Fingerprint:
     annotated: Mapping[str, int] = field(default_factory=dict)
     ceilings: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     coloured: bool = False
+    uneven_light: float = 0.0
+    flat_mean: tuple[float, ...] = ()
+    flat_std: tuple[float, ...] = ()
     pose: float = 0.0
     mirror_x: float = 0.0
     mirror_y: float = 0.0
@@ -75,6 +81,8 @@ class _Look:
     square: NDArray[np.float64]
     low: float
     high: float
+    uneven: float
+    flat: NDArray[np.float64]
     thumbnail: NDArray[np.float32]
     mask_thumbnails: NDArray[np.float32]
     shares: NDArray[np.float64]
@@ -111,6 +119,9 @@ def take_fingerprint(study: Study) -> Fingerprint:
         annotated={name: int(np.isfinite(shares[:, t]).sum()) for t, name in enumerate(study.targets)},
         ceilings=_mean_ceilings(study.targets, np.stack([look.dice for look in looks])),
         coloured=coloured,
+        uneven_light=float(np.median([look.uneven for look in looks])),
+        flat_mean=_flat_statistics(looks)[0],
+        flat_std=_flat_statistics(looks)[1],
         pose=pose,
         mirror_x=mirror_x,
         mirror_y=mirror_y,
@@ -134,6 +145,7 @@ def _look(case: Case, study: Study) -> _Look:
         shares = np.where(known, masks.reshape(len(masks), -1).mean(1), np.nan)
         dice = np.stack([ceiling(masks, factor) for factor in FACTORS])
         mask_thumbnails = np.stack([_thumbnail(mask.astype(np.float32)) for mask in masks])
+    uneven, flat = _light(image.array)
     return _Look(
         channels=image.channels,
         coloured=_is_coloured(image.array),
@@ -144,11 +156,31 @@ def _look(case: Case, study: Study) -> _Look:
         square=(pixels**2).mean(1),
         low=float(pixels.min()),
         high=float(pixels.max()),
+        uneven=uneven,
+        flat=flat,
         thumbnail=_thumbnail(image.array.astype(np.float32).mean(0)),
         mask_thumbnails=mask_thumbnails,
         shares=shares,
         dice=dice,
     )
+
+
+def _light(array: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
+    """Unevenness of the light, and mean and mean square (2, C) without it; zeros where not bright-field."""
+    bright = _is_coloured(array) and float(array.mean()) > 0.5 * float(array.max())
+    if not bright:
+        return 0.0, np.zeros((2, len(array)))
+    flat = flattened(array).reshape(len(array), -1).astype(np.float64)
+    return unevenness(array), np.stack([flat.mean(1), (flat**2).mean(1)])
+
+
+def _flat_statistics(looks: Sequence[_Look]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation by channel of the images with even light."""
+    flats = [look.flat for look in looks if look.uneven > 0]
+    if not flats:
+        return (), ()
+    mean, square = np.mean(flats, axis=0)
+    return tuple(mean.tolist()), tuple(np.sqrt(np.maximum(square - mean**2, 1e-12)).tolist())
 
 
 def _is_coloured(array: NDArray[Any]) -> bool:

@@ -20,6 +20,7 @@ class DataPlan(_Group):
     outputs: list[str] = Field(default_factory=list, description="targets or classes, in network order")
     dims: Literal[2, 3] = 2
     neighbours: int = Field(0, ge=0, le=8, description="slices above and below taken as further channels")
+    flatten_light: bool = Field(False, description="uneven light of a microscope is divided out")
     normalise: Literal["study", "image", "window"] = "study"
     mean: list[float] = Field(default_factory=list)
     std: list[float] = Field(default_factory=list)
@@ -29,6 +30,9 @@ class DataPlan(_Group):
     spacing: list[float] | None = Field(None, description="every image is resampled to this spacing")
     folds: int = Field(5, ge=1, le=100)
     group_by: str | None = None
+    tiles: list[int] | None = Field(
+        None, min_length=2, max_length=2, description="training images are cut into (rows, columns) tiles"
+    )
     contradictions: Literal["keep", "drop", "half"] = "keep"
 
 
@@ -37,7 +41,8 @@ class ModelPlan(_Group):
 
     name: str = "unet"
     activation: Literal["sigmoid", "softmax", "softmax+background"] = "sigmoid"
-    settings: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    settings: dict[str, int | float | bool | str | list[int]] = Field(default_factory=dict)
+    per_target: bool = Field(False, description="a network of its own for each output")
 
 
 class AugmentationPlan(_Group):
@@ -67,6 +72,7 @@ class TrainingPlan(_Group):
     whole: bool = Field(False, description="a sample is a whole image, not a crop")
     batch: int = Field(4, ge=1, le=4096)
     rare_share: float = Field(0.5, ge=0, le=1, description="share of samples centred on a target")
+    min_share: float = Field(0.0, ge=0, le=1, description="tiles with less of every target are left out")
     loss: str = "bce+dice"
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(3e-3, gt=0)
@@ -89,6 +95,9 @@ class InferencePlan(_Group):
     """How a trained network is applied."""
 
     tile: list[int] | None = None
+    tiles: list[int] | None = Field(
+        None, min_length=2, max_length=2, description="(rows, columns) of tiles, evenly spread"
+    )
     overlap: float = Field(0.25, ge=0, le=0.9)
     flips: list[Literal["x", "y", "z"]] = Field(default_factory=list)
 
@@ -97,6 +106,9 @@ class ScoringPlan(_Group):
     """How predictions are decided on and scored."""
 
     threshold: float | Literal["fit"] = "fit"
+    metric: Literal["dice", "challenge"] = Field(
+        "dice", description="challenge: Dice counts 1 where truth and prediction are both empty"
+    )
     bootstrap: int = Field(1000, ge=0, le=100_000)
     min_sensitivity: float | None = Field(None, ge=0, le=1)
 

@@ -13,7 +13,7 @@ from hilum.planning.document import apply_file
 from hilum.planning.draft import Draft, apply_settings
 from hilum.planning.fingerprint import Fingerprint, take_fingerprint
 from hilum.planning.plan import Plan
-from hilum.planning.rules import plan_device, plan_time
+from hilum.planning.rules import fill_normalisation, plan_device, plan_time
 from hilum.study.study import Study
 
 
@@ -40,7 +40,10 @@ class Planned:
 
 
 def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Planned:
-    """Plan every setting of a run. Raises PlanError for an unknown recipe or setting, StudyError for no task."""
+    """Plan every setting of a run.
+
+    Raises PlanError for an unknown recipe or setting, StudyError where there is nothing to learn from.
+    """
     fingerprint = take_fingerprint(study)
     task = tasks.find_task(study)
     draft = Draft()
@@ -56,7 +59,20 @@ def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Pl
         if wishes.minutes or wishes.steps:
             plan_time(draft, wishes.minutes, wishes.steps, len(study.cases))
     apply_settings(draft, wishes.settings)
+    fill_normalisation(draft, fingerprint)
     return Planned(draft.plan(), fingerprint, task.name)
+
+
+def wished_folds(wishes: Wishes) -> int | None:
+    """The number of folds that the command line, `--set` or the recipe asks for; None where none does."""
+    draft = Draft()
+    if wishes.recipe:
+        apply_file(draft, find_recipe(wishes.recipe), "")
+    apply_settings(draft, wishes.settings)
+    if wishes.folds or draft.get("data.folds") is None:
+        return wishes.folds
+    folds = draft.plan().data.folds
+    return folds if folds > 1 else None
 
 
 def recipe_names() -> list[str]:

@@ -12,6 +12,8 @@ CEILING = 0.99
 PATCH = 128
 WHOLE_LIMIT = 192
 ALIKE = 0.5
+UNEVEN = 0.1
+OFTEN_EMPTY = 0.1
 
 
 def plan_data(draft: Draft, print_: Fingerprint, outputs: tuple[str, ...], folds: int, reason: str) -> None:
@@ -28,9 +30,14 @@ def plan_data(draft: Draft, print_: Fingerprint, outputs: tuple[str, ...], folds
 def plan_normalisation(draft: Draft, print_: Fingerprint) -> None:
     """Colour images share one scale over the study; grey ones are brought to their own mean and spread."""
     if print_.coloured:
+        mean, std = print_.mean, print_.std
+        if print_.uneven_light >= UNEVEN:
+            why = f"background light falls off by {print_.uneven_light:.0%}: it is divided out of each image"
+            draft.set("data.flatten_light", True, why)
+            mean, std = print_.flat_mean, print_.flat_std
         draft.set("data.normalise", "study", "colour means the same in every image")
-        draft.set("data.mean", [round(value, 4) for value in print_.mean], f"over {print_.looked_at} images")
-        draft.set("data.std", [round(max(value, 1e-3), 4) for value in print_.std], "")
+        draft.set("data.mean", [round(value, 4) for value in mean], f"over {print_.looked_at} images")
+        draft.set("data.std", [round(max(value, 1e-3), 4) for value in std], "")
     else:
         draft.set(
             "data.normalise",
@@ -85,7 +92,7 @@ def plan_batch(draft: Draft, patch: tuple[int, int], cases: int) -> None:
 
 
 def plan_orientation(draft: Draft, print_: Fingerprint) -> None:
-    """Free rotation where images have no common orientation, small turns and fitting flips where they have."""
+    """Free rotation where images have no common orientation, small turns and fitting flips else."""
     posed = print_.pose > ALIKE / 2
     seen = f"image thumbnails correlate {print_.pose:.2f} with their mean"
     if not posed:
@@ -113,6 +120,32 @@ def plan_intensity(draft: Draft, print_: Fingerprint) -> None:
     )
     draft.set("training.augmentation.contrast", 0.25, "as light and gain vary")
     draft.set("training.augmentation.brightness", 0.25 if colour else 0.3, "in standard deviations")
+
+
+def fill_normalisation(draft: Draft, print_: Fingerprint) -> None:
+    """The study's mean and spread where one scale is wanted and none is given, as recipes leave it open."""
+    if draft.get("data.normalise") != "study" or draft.get("data.mean"):
+        return
+    channels = int(draft.get("data.channels"))
+    mean, std = list(print_.mean), list(print_.std)
+    if channels == 1 and len(mean) > 1:
+        mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
+    draft.set("data.mean", [round(value, 4) for value in mean], f"over {print_.looked_at} images")
+    draft.set("data.std", [round(max(value, 1e-3), 4) for value in std], "")
+
+
+def plan_presence(draft: Draft, print_: Fingerprint) -> None:
+    """Where a target is missing from a tenth of the cases or more, whether it is there is a question of its own."""
+    missing = {
+        name: 1 - print_.present.get(name, 0) / annotated
+        for name, annotated in print_.annotated.items()
+        if annotated
+    }
+    often = {name: share for name, share in missing.items() if share >= OFTEN_EMPTY}
+    if often:
+        names = ", ".join(f"{name} from {100 * share:.0f} %" for name, share in often.items())
+        why = f"missing: {names} of the cases; an empty prediction that is right counts 1"
+        draft.set("scoring.metric", "challenge", why)
 
 
 def plan_device(draft: Draft, device: Device) -> None:

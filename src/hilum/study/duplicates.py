@@ -45,11 +45,10 @@ def find_duplicates(study: Study, facts: Mapping[str, Facts], near: float = NEAR
     byte-equal files are found.
     """
     order = {case.name: index for index, case in enumerate(study.cases)}
-    equal = {
-        (order[a], order[b]) for a, b in _byte_equal([case for case in study.cases if case.name in facts])
-    }
+    seen = [case for case in study.cases if case.name in facts]
+    equal = {(order[a], order[b]) for a, b in _byte_equal(seen)}
     pairs = {key: Pair(study.cases[key[0]].name, study.cases[key[1]].name, 1.0, True) for key in equal}
-    names = [name for name in order if name in facts]
+    names = [case.name for case in seen]
     if len(names) <= _LIMIT_CASES:
         features = _features([facts[name].thumbnail for name in names])
         for a, b, value in _near_pairs(features, near):

@@ -25,7 +25,7 @@ from hilum.reporting.blocks import Card, Headline, Section, headline
 from hilum.reporting.score_sections import segmentation_scores_section
 from hilum.reporting.sections import gallery_section, measurements_section
 from hilum.reporting.thumbnails import segmentation_card
-from hilum.scoring.overlap import DiceCurve, dice_curve
+from hilum.scoring.overlap import dice_curve
 from hilum.scoring.segmentation import CaseScore, case_scores, summarise, to_record
 from hilum.scoring.thresholds import FittedThreshold, cross_fit_threshold
 from hilum.study.masks import read_case_image, read_masks
@@ -38,6 +38,7 @@ from hilum.tasks.mask_files import (
     write_overlay,
     write_probabilities,
 )
+from hilum.tasks.presence import FittedPresence, Seen, fit_presence, presence_record, presence_score
 from hilum.tasks.task import Delivery, Predicted
 from hilum.training.batches import Batch
 from hilum.training.prepare import prepare_image, prepare_mask
@@ -46,6 +47,7 @@ from hilum.training.samples import Sample, masked_sample
 
 WORTH_FITTING = 0.002
 GALLERY = 24
+PRESENCE = "presence.json"
 
 
 class Segment:
@@ -83,6 +85,7 @@ class Segment:
         )
         rules.plan_orientation(draft, fingerprint)
         rules.plan_intensity(draft, fingerprint)
+        rules.plan_presence(draft, fingerprint)
         divisor = 2 * 2 ** int(draft.get("model.settings")["depth"])
         rules.plan_tile(draft, fingerprint, factor, divisor)
 
@@ -124,44 +127,58 @@ class Segment:
             for index in run.trained_folds()
             for case in _cases(study, run.splits.folds[index].test)
         ]
-        curves = {case.name: _curves(run, case, targets) for _, case in tested}
-        fitted = _fit(run.plan, curves, [(index, case.name) for index, case in tested])
+        seen = [_seen(run, case, index, targets) for index, case in tested]
+        fitted = _fit(run.plan, seen)
+        presence = _fit_presences(run.plan, seen, fitted)
         scores: list[CaseScore] = []
         tables = Tables()
         for index, case in tested:
             cuts = [_cut(fitted[target], index) for target in targets]
-            scores += self._decide(run, case, index, cuts, tables)
+            gates = [_gate(presence.get(target), index) for target in targets]
+            scores += self._decide(run, case, index, cuts, gates, tables)
         summary = summarise(scores, run.plan.scoring.bootstrap, run.plan.training.seed)
         for target, fit in fitted.items():
             summary["targets"].setdefault(target, {})["fitted"] = _fit_record(fit)
+        for target, found in presence.items():
+            summary["targets"][target]["presence"] = presence_record(found, _pays(found))
         _write_scores(run.evaluation, scores, summary)
         write_tables(tables.rows, tables.regions, run.evaluation)
         write_json(
             run.evaluation / "thresholds.json", {target: _final_cut(fit) for target, fit in fitted.items()}
         )
+        write_json(
+            run.evaluation / PRESENCE,
+            {target: found.threshold for target, found in presence.items() if _pays(found)},
+        )
         return summary
 
     def _decide(
-        self, run: Run, case: Case, fold: int, cuts: Sequence[float], tables: Tables
+        self,
+        run: Run,
+        case: Case,
+        fold: int,
+        cuts: Sequence[float],
+        gates: Sequence[float],
+        tables: Tables,
     ) -> list[CaseScore]:
         targets = run.plan.data.outputs
         image = read_case_image(case)
         probability = enlarged(kept(run.evaluation / "probabilities", case.name), image.shape)
-        masks = _decided(targets, probability, cuts)
+        masks = _decided(targets, probability, cuts, gates)
         truth, known = read_masks(case, targets, image.shape)
         rows = measure_case(tables, case.name, case.group, image, masks, probability)
         write_masks(run.predictions, case.name, image, masks)
         write_overlay(run.predictions, case.name, image, masks, rows)
-        return _scored(case, image, targets, probability, (truth, known), cuts, fold)
+        return _scored(case, image, probability, masks, (truth, known), cuts, fold)
 
     def deliver(self, run: Run, predicted: Iterable[Predicted], delivery: Delivery) -> dict[str, Any]:
         """Masks, overlays and measurements of new images; scores for those that carry masks."""
         targets = run.plan.data.outputs
-        cuts = final_thresholds(run)
+        cuts, gates = final_thresholds(run), final_presence(run)
         tables, scores = Tables(), []
         for one in predicted:
             probability = enlarged(quantised(one.probability), one.image.shape)
-            masks = _decided(targets, probability, cuts)
+            masks = _decided(targets, probability, cuts, gates)
             rows = measure_case(tables, one.case.name, one.case.group, one.image, masks, probability)
             write_masks(delivery.out, one.case.name, one.image, masks)
             if delivery.overlays:
@@ -170,7 +187,9 @@ class Segment:
                 write_probabilities(delivery.out, one.case.name, one.image, targets, probability)
             if any(target in one.case.masks for target in targets):
                 truth = read_masks(one.case, targets, one.image.shape)
-                scores += _scored(one.case, one.image, targets, probability, truth, cuts, None)
+                scores += _scored(one.case, one.image, probability, masks, truth, cuts, None)
+            if delivery.collect:
+                delivery.collect(one.case, masks)
         write_tables(tables.rows, tables.regions, delivery.out)
         summary = summarise(scores, run.plan.scoring.bootstrap) if scores else {}
         if scores:
@@ -210,6 +229,13 @@ def final_thresholds(run: Run) -> list[float]:
     return [float(found.get(target, 0.5)) for target in run.plan.data.outputs]
 
 
+def final_presence(run: Run) -> list[float]:
+    """The presence threshold of each target for new images; 0 keeps every mask."""
+    path = run.evaluation / PRESENCE
+    found = read_json(path) if path.is_file() else {}
+    return [float(found.get(target, 0.0)) for target in run.plan.data.outputs]
+
+
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a table that this run wrote; numbers as numbers, empty cells as NaN."""
     import pandas as pd
@@ -223,32 +249,67 @@ def _cases(study: Study, names: Sequence[str]) -> list[Case]:
 
 
 def _decided(
-    targets: Sequence[str], probability: NDArray[np.uint8], cuts: Sequence[float]
+    targets: Sequence[str], probability: NDArray[np.uint8], cuts: Sequence[float], gates: Sequence[float]
 ) -> dict[str, NDArray[np.bool_]]:
-    return {target: probability[k] >= cuts[k] * 255 for k, target in enumerate(targets)}
+    """Masks at or above the thresholds, left empty where the target is not believed to be there at all."""
+    masks = {target: probability[k] >= cuts[k] * 255 for k, target in enumerate(targets)}
+    for k, target in enumerate(targets):
+        if gates[k] > 0 and presence_score(probability[k]) < gates[k]:
+            masks[target] = np.zeros_like(masks[target])
+    return masks
 
 
-def _curves(run: Run, case: Case, targets: Sequence[str]) -> dict[str, DiceCurve]:
+def _seen(run: Run, case: Case, fold: int, targets: Sequence[str]) -> dict[str, Seen]:
+    """What the out-of-fold prediction of one case says of each annotated target."""
     image = read_case_image(case)
     probability = enlarged(kept(run.evaluation / "probabilities", case.name), image.shape)
     truth, known = read_masks(case, targets, image.shape)
-    return {target: dice_curve(probability[k], truth[k]) for k, target in enumerate(targets) if known[k]}
+    gated = run.plan.scoring.metric == "challenge"
+    return {
+        target: Seen(
+            fold,
+            presence_score(probability[k]) if gated else math.nan,
+            dice_curve(probability[k], truth[k]),
+        )
+        for k, target in enumerate(targets)
+        if known[k]
+    }
 
 
-def _fit(
-    plan: Plan, curves: Mapping[str, Mapping[str, DiceCurve]], tested: Sequence[tuple[int, str]]
-) -> dict[str, FittedThreshold]:
+def _fit(plan: Plan, seen: Sequence[Mapping[str, Seen]]) -> dict[str, FittedThreshold]:
     fitted = {}
     for target in plan.data.outputs:
-        having = [(fold, curves[name][target]) for fold, name in tested if target in curves[name]]
+        having = [one[target] for one in seen if target in one]
         wanted = plan.scoring.threshold
-        folds = [fold for fold, _ in having]
-        if wanted != "fit" or not any(curve.truth_pixels for _, curve in having):
+        folds = [one.fold for one in having]
+        if wanted != "fit" or all(one.empty for one in having):
             cut = 0.5 if wanted == "fit" else float(wanted)
             fitted[target] = FittedThreshold(cut, dict.fromkeys(folds, cut), math.nan, math.nan)
         else:
-            fitted[target] = cross_fit_threshold([curve for _, curve in having], folds)
+            fitted[target] = cross_fit_threshold([one.curve for one in having], folds)
     return fitted
+
+
+def _fit_presences(
+    plan: Plan, seen: Sequence[Mapping[str, Seen]], fitted: Mapping[str, FittedThreshold]
+) -> dict[str, FittedPresence]:
+    """Presence thresholds where the metric asks for them and some cases lack the target."""
+    found: dict[str, FittedPresence] = {}
+    for target in plan.data.outputs if plan.scoring.metric == "challenge" else ():
+        having = [one[target] for one in seen if target in one]
+        cuts = {one.fold: _cut(fitted[target], one.fold) for one in having}
+        fit = fit_presence(having, cuts, _final_cut(fitted[target]))
+        if fit is not None:
+            found[target] = fit
+    return found
+
+
+def _pays(presence: FittedPresence) -> bool:
+    return presence.gain >= WORTH_FITTING
+
+
+def _gate(presence: FittedPresence | None, fold: int) -> float:
+    return presence.by_fold.get(fold, 0.0) if presence is not None and _pays(presence) else 0.0
 
 
 def _worth(fit: FittedThreshold) -> bool:
@@ -280,8 +341,8 @@ def _fit_record(fit: FittedThreshold) -> dict[str, Any]:
 def _scored(
     case: Case,
     image: Image,
-    targets: Sequence[str],
     probability: NDArray[np.uint8],
+    decided: Mapping[str, NDArray[np.bool_]],
     truth: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     cuts: Sequence[float],
     fold: int | None,
@@ -290,11 +351,12 @@ def _scored(
     return case_scores(
         probability,
         masks,
-        targets,
+        list(decided),
         annotated=known,
         sizes=image.spacing.sizes,
         unit=image.spacing.symbol,
         thresholds=cuts,
+        decision=np.stack(list(decided.values())),
         case=case.name,
         group=case.group,
         fold=fold,
@@ -357,7 +419,9 @@ def _card(run: Run, case: Case, rows: Sequence[Mapping[str, Any]]) -> Card:
     image = read_case_image(case)
     probability = enlarged(kept(run.evaluation / "probabilities", case.name), image.shape)
     cuts = {str(row["target"]): float(row["threshold"]) for row in rows}
-    masks = _decided(targets, probability, [cuts.get(target, 0.5) for target in targets])
+    suppressed = {str(row["target"]) for row in rows if not row["predicted_pixels"]}
+    gates = [2.0 if target in suppressed else 0.0 for target in targets]
+    masks = _decided(targets, probability, [cuts.get(target, 0.5) for target in targets], gates)
     truth, known = read_masks(case, targets, image.shape)
     picture, shown = display_plane(
         image, {**{f"truth {t}": truth[k] for k, t in enumerate(targets) if known[k]}, **masks}

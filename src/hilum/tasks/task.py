@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What `hilum predict` is asked to write besides masks or labels and tables."""
+    """What `hilum predict` is asked to write besides masks or labels and tables.
+
+    `collect` is told of each case and what was decided on it (a segmenter: its masks by target), for
+    submissions.
+    """
 
     out: Path
     probabilities: bool = False
     overlays: bool = True
+    collect: Callable[[Case, Mapping[str, Any]], None] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from hilum import tasks
 from hilum.errors import TrainingError
@@ -11,6 +13,7 @@ from hilum.planning.device import free_memory_bytes
 from hilum.planning.plan import Plan
 from hilum.study.masks import read_case_image
 from hilum.study.study import Case
+from hilum.training.cache import fingerprint, read_cache, size_of, worth_keeping, write_cache
 from hilum.training.samples import Sample
 
 logger = logging.getLogger(__name__)
@@ -37,3 +40,26 @@ def gather_samples(
         if told:
             told(index + 1, len(cases))
     return gathered
+
+
+def gather_kept(cases: Sequence[Case], plan: Plan, folder: Path) -> dict[str, tuple[Sample, ...]]:
+    """The same from the cache in `folder` where it fits inputs and plan; kept there for the next time."""
+    print_ = fingerprint(cases, plan)
+    found = read_cache(folder, print_)
+    if found is not None:
+        return found
+    started = time.perf_counter()
+    gathered = gather_samples(cases, plan)
+    keep_samples(gathered, print_, folder, time.perf_counter() - started)
+    return gathered
+
+
+def keep_samples(
+    gathered: dict[str, tuple[Sample, ...]], print_: str, folder: Path, decoding_s: float
+) -> None:
+    """Write a cache where it pays, and say why."""
+    size = size_of(gathered)
+    why = worth_keeping(len(gathered), decoding_s, size, folder)
+    if why:
+        write_cache(folder, gathered, print_)
+        logger.info("%.0f MB of prepared images kept in %s: %s", size / 1e6, folder, why)

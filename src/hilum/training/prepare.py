@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hilum.errors import ImageError
+from hilum.image.illumination import flattened
 from hilum.image.image import Image
 from hilum.planning.plan import DataPlan
 
@@ -21,7 +22,8 @@ def prepare_image(image: Image, data: DataPlan) -> Tensor:
 
     Raises ImageError for NaN or infinite pixels and for channels that cannot be matched.
     """
-    x = torch.from_numpy(np.ascontiguousarray(image.array, dtype=np.float32))
+    array = flattened(image.array) if data.flatten_light and image.array.ndim == 3 else image.array
+    x = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
     if not bool(torch.isfinite(x).all()):
         raise ImageError(f"{image.path}: holds NaN or infinite pixels; replace them, for example by 0")
     x = match_channels(x, data.channels, str(image.path))

@@ -21,6 +21,7 @@ from torch import nn
 from hilum import models
 from hilum.errors import HilumError, RunError
 from hilum.files import read_json, write_json, write_text
+from hilum.models.per_output import PerOutput
 from hilum.planning.document import read_plan, write_plan
 from hilum.planning.plan import Plan
 from hilum.study.record import study_from_json, study_to_json
@@ -177,7 +178,10 @@ def make_network(plan: Plan) -> nn.Module:
     """The network of a plan, with fresh weights from its seed."""
     torch.manual_seed(plan.training.seed)
     channels = plan.data.channels * (2 * plan.data.neighbours + 1)
-    return models.create(plan.model.name, channels, len(plan.data.outputs), **plan.model.settings)
+    outputs, settings = len(plan.data.outputs), plan.model.settings
+    if not plan.model.per_target:
+        return models.create(plan.model.name, channels, outputs, **settings)
+    return PerOutput([models.create(plan.model.name, channels, 1, **settings) for _ in range(outputs)])
 
 
 def save_fold(run: Run, index: int, network: nn.Module, history: History) -> None:

@@ -36,9 +36,13 @@ class Sample:
 
 def masked_sample(name: str, image: Tensor, mask: Tensor, known: Tensor, weight: float = 1.0) -> Sample:
     """A Sample of a prepared image (C, *S) with its target shares (T, *S)."""
+    return Sample(name, torch.cat([image, mask]), len(image), known, None, centres_of(mask), weight)
+
+
+def centres_of(mask: Tensor) -> tuple[NDArray[np.int32], ...]:
+    """Pixels (N, dims) inside each target of shares (T, *S), at most 4,096 of each, always the same ones."""
     rng = np.random.default_rng(0)
-    centres = tuple(_some_inside(channel, rng) for channel in mask)
-    return Sample(name, torch.cat([image, mask]), len(image), known, None, centres, weight)
+    return tuple(_some_inside(channel, rng) for channel in mask)
 
 
 def labelled_sample(name: str, image: Tensor, label: Tensor, known: Tensor, weight: float = 1.0) -> Sample:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hilum import tasks
 from hilum.planning.document import write_plan
 from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, make_plan
+from hilum.planning.planner import Wishes, make_plan, wished_folds
 from hilum.study.open import open_study
 from hilum.study.splits import make_folds
 
@@ -31,8 +31,8 @@ def plan(
     Raises StudyError where the folder is not a sound study, PlanError for a wrong recipe or setting.
     """
     study = open_study(Path(folder), group_by=group_by, skip_bad=skip_bad)
-    splits = make_folds(study, folds, tasks.find_task(study).balance(study))
     wishes = Wishes(minutes, steps, folds, recipe, tuple(settings), device, group_by)
+    splits = make_folds(study, wished_folds(wishes), tasks.find_task(study).balance(study))
     planned = make_plan(study, wishes, len(splits.folds), splits.reason).plan
     if out is not None:
         write_plan(planned, Path(out))

@@ -18,13 +18,14 @@ from hilum.errors import RunError, StudyError
 from hilum.inference.keeping import keep
 from hilum.inference.predictor import make_predictor
 from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, make_plan
+from hilum.planning.planner import Wishes, make_plan, wished_folds
 from hilum.study.open import open_study
 from hilum.study.splits import Splits, make_folds, read_splits
 from hilum.study.study import Study
 from hilum.tasks.task import Task
 from hilum.training.budget import count_steps, with_steps
-from hilum.training.gather import gather_samples
+from hilum.training.contradictions import contradicting, reconciled
+from hilum.training.gather import gather_kept, gather_samples, keep_samples
 from hilum.training.loop import Trainer, Watch, make_fabric, train_fold
 from hilum.training.run import (
     Run,
@@ -39,6 +40,7 @@ from hilum.training.run import (
     write_manifest,
 )
 from hilum.training.samples import Sample
+from hilum.training.tiling import cut_samples
 from hilum.verbs.report import report
 
 logger = logging.getLogger(__name__)
@@ -90,7 +92,7 @@ def train(
         run = open_run(out, trained=False)
         study = open_study(Path(folder), group_by=run.plan.data.group_by, skip_bad=skip_bad)
         _check_same(run, study)
-        samples: Samples = gather_samples(_needed(study, run.splits), run.plan)
+        samples: Samples = gather_kept(_needed(study, run.splits), run.plan, run.cache)
     else:
         check_new(out)
         study = open_study(Path(folder), group_by=group_by, skip_bad=skip_bad)
@@ -127,7 +129,7 @@ def _splits(study: Study, wishes: Wishes, options: Options) -> Splits:
         splits = read_splits(options.splits, study)
     else:
         task = tasks.find_task(study)
-        splits = make_folds(study, wishes.folds, task.balance(study))
+        splits = make_folds(study, wished_folds(wishes), task.balance(study))
     if options.fold is not None and not 0 <= options.fold < len(splits.folds):
         raise StudyError(f"--fold {options.fold}: there are folds 0 to {len(splits.folds) - 1}")
     return splits

@@ -234,3 +234,20 @@ def test_a_zip_is_not_guessed_about(tmp_path, volume):
     volume(tmp_path / "nodule_mask" / "scan_1.nii.gz", np.zeros((4, 8, 8), np.uint8))
     with pytest.raises(StudyError, match=r"scan\.zip.*scan_1\.nii\.gz.*not known"):
         understand(tmp_path)
+
+
+def test_one_folder_a_case(tmp_path, picture, save, disc):
+    for number in range(3):
+        save(tmp_path / f"P{number}" / "image.png", picture(number))
+        save(tmp_path / f"P{number}" / "mask.png", disc((64, 80)).astype(np.uint8) * 255)
+    study = open_study(tmp_path)
+    assert names(study) == ["P0", "P1", "P2"]
+    assert study.targets == ("target",)
+
+
+def test_masks_under_other_names_get_a_hint(tmp_path, picture, save, disc):
+    for number in range(3):
+        save(tmp_path / "images" / f"img_{number}.png", picture(number))
+        save(tmp_path / "masks" / f"gt_{number}.png", disc((64, 80)).astype(np.uint8) * 255)
+    with pytest.raises(StudyError, match="no files of the same name"):
+        understand(tmp_path)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hilum.errors import StudyError
 from hilum.study.layouts import (
+    case_folders,
     classes,
     image_folders,
     marks,
@@ -18,7 +19,7 @@ from hilum.study.layouts import (
     tables,
 )
 from hilum.study.listing import Listing
-from hilum.study.names import listed, suffix
+from hilum.study.names import is_image_word, is_mask_word, listed, natural, suffix
 from hilum.study.study import Study
 
 
@@ -58,6 +59,7 @@ LAYOUTS = (
         "NAME.png and NAME_mask.png (or _seg, _label, _HC_Annotation) in one folder",
         suffixes.recognise,
     ),
+    Layout("case_folders", "CASE/image.png and CASE/mask.png", case_folders.recognise),
     Layout("siblings", "Original/ TargetA/ TargetB/ with equally named files", siblings.recognise),
     Layout("classes", "one folder a class, also within train/ val/ test/", classes.recognise),
 )
@@ -89,6 +91,13 @@ def _hint(listing: Listing) -> str:
             f" What is inside a zip ({listed(zips)}) is not looked at, and whether the other files "
             f"({others or 'none'}) belong to it is not known: unpack it and bring images and masks into one "
             "of these layouts. A zip with a DICOM series can be given as one image."
+        )
+    folders = sorted({part for path in listing.images for part in path.parts[:-1]}, key=natural)
+    images, masks = list(filter(is_image_word, folders)), list(filter(is_mask_word, folders))
+    if images and masks:
+        return (
+            f" {listed(images)}/ and {listed(masks)}/ hold no files of the same name: name each mask as its "
+            "image, or as its image and _mask."
         )
     if listing.images:
         return " These images have no masks, marks or labels that are known."

@@ -1,0 +1,201 @@
+"""Everything that explains one image: feature maps, and for each output its activation, occlusion, doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hilum.explanation.activation import activation_layer, class_activation
+from hilum.explanation.features import FeatureMaps, feature_maps
+from hilum.explanation.occlusion import Occlusion, occlusion, output_score
+from hilum.explanation.uncertainty import Uncertainty, uncertainty
+from hilum.explanation.window import telling_window
+from hilum.image.image import Image
+from hilum.inference.predictor import Predictor
+from hilum.models.features import feature_layers
+from hilum.training.prepare import prepare_image
+
+Map = NDArray[np.float32]
+WHOLE_PIXELS = 4_000_000
+LAYERS = 16
+DECIDED = 0.5
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to explain: outputs by name (None: those the network finds), layers (None: all), whose network.
+
+    `layer` is where Grad-CAM looks (None: chosen by `activation_layer`); `network` counts the folds
+    that are there.
+    """
+
+    targets: tuple[str, ...] | None = None
+    layers: tuple[str, ...] | None = None
+    layer: str | None = None
+    occlusion: bool = True
+    network: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class OutputExplanation:
+    """Why one class or target: maps (Y, X) of the plane shown, at working resolution.
+
+    `heat` is 0 to 1 (Grad-CAM), `fall` -1 to 1 (occlusion), `entropy` 0 to 1. Of a segmenter `mask` is what
+    is found and `probability` its share of the image; of a classifier there is no mask and no entropy map.
+    """
+
+    name: str
+    probability: float
+    heat: Map
+    fall: Map | None
+    entropy: Map | None
+    mask: NDArray[np.bool_] | None
+    uncertainty: float
+    disagreement: float
+
+
+@dataclass(frozen=True, eq=False)
+class CaseExplanation:
+    """The explanation of one image: `image` is the plane, or the part of it, that all maps lie over."""
+
+    name: str
+    image: Image
+    layer: str
+    features: tuple[FeatureMaps, ...]
+    outputs: tuple[OutputExplanation, ...]
+    members: int
+    patch: int
+    notes: tuple[str, ...]
+
+    @property
+    def uncertainty(self) -> float:
+        """Uncertainty of the case, 0 to 1: that of its most uncertain output."""
+        return max(output.uncertainty for output in self.outputs)
+
+
+def explain_case(name: str, image: Image, predictor: Predictor, question: Question) -> CaseExplanation:
+    """Explain what the networks say of one image.
+
+    Feature maps, Grad-CAM and occlusion are of one network, uncertainty is of all. Of an image of more than
+    four million pixels the part with most of the targets is explained; of a volume its most active plane is
+    given. Raises HilumError for unknown names, ImageError for an image that does not fit the plan.
+    """
+    network, names = predictor.networks[question.network], predictor.plan.data.outputs
+    x = prepare_image(image, predictor.plan.data)
+    sure = uncertainty(predictor.networks, x, predictor.plan)
+    indices = _asked(sure.probability, names, question.targets)
+    image, x, here, notes = _telling_part(image, x, sure)
+    masks = here.probability >= DECIDED if x.ndim == here.probability.ndim else None
+    layer = question.layer or activation_layer(network, x)
+    heats = {k: class_activation(network, x, k, layer, _inside(masks, k)) for k in indices}
+    covered = _occluded(network, x, predictor, indices, masks) if question.occlusion else None
+    depth = _depth(list(heats.values()))
+    found = [
+        OutputExplanation(
+            name=names[k],
+            probability=float(sure.probability[k] if masks is None else masks[k].mean()),
+            heat=_plane(heats[k], depth),
+            fall=None if covered is None else _plane(covered.fall[place], depth),
+            entropy=None if masks is None else _plane(here.entropy[k], depth),
+            mask=None if masks is None else _plane(masks[k], depth),
+            uncertainty=float(sure.scores[k]),
+            disagreement=float(sure.disagreements[k]),
+        )
+        for place, k in enumerate(indices)
+    ]
+    empty = [names[k] for k, heat in heats.items() if not heat.any()]
+    notes += [
+        f"{target}: nothing in layer {layer} speaks for it, so its Grad-CAM is empty" for target in empty
+    ]
+    return CaseExplanation(
+        name=name,
+        image=Image(_planes(image.array, depth), path=image.path, palette=image.palette),
+        layer=layer,
+        features=_features(network, x, question.layers, depth),
+        outputs=tuple(found),
+        members=sure.members,
+        patch=covered.patch if covered else 0,
+        notes=tuple(notes),
+    )
+
+
+def _features(
+    network: nn.Module, x: Tensor, layers: Sequence[str] | None, depth: float
+) -> tuple[FeatureMaps, ...]:
+    found = feature_maps(network, x, layers or _spread(feature_layers(network)))
+    return tuple(replace(one, maps=_planes(one.maps, depth)) for one in found)
+
+
+def _asked(probability: Map, names: Sequence[str], targets: Sequence[str] | None) -> list[int]:
+    """Places of the asked outputs; else all targets, or the classes that are said to be there."""
+    if targets is not None:
+        return [list(names).index(target) for target in targets]
+    if probability.ndim > 1:
+        return list(range(len(probability)))
+    said = np.flatnonzero(probability >= DECIDED)
+    return [int(k) for k in said] or [int(probability.argmax())]
+
+
+def _telling_part(image: Image, x: Tensor, sure: Uncertainty) -> tuple[Image, Tensor, Uncertainty, list[str]]:
+    """The whole image where memory allows gradients through it, else the window with most of the targets."""
+    sides = tuple(x.shape[1:])
+    if np.prod(sides) <= WHOLE_PIXELS or sure.probability.ndim == 1:
+        return image, x, sure, []
+    length = round(WHOLE_PIXELS ** (1 / len(sides)))
+    where = telling_window(sure.probability, [min(length, side) for side in sides])
+    full = tuple(
+        slice(part.start * size // side, -(-part.stop * size // side))
+        for part, size, side in zip(where, image.shape, sides, strict=True)
+    )
+    every = (slice(None), *where)
+    cut = Uncertainty(sure.probability[every], sure.entropy[every], sure.disagreement[every], sure.members)
+    part = Image(image.array[(slice(None), *full)], image.spacing, image.path, image.palette)
+    corner = " x ".join(f"{one.start} to {one.stop}" for one in full)
+    return part, x[every], cut, [f"the image is large: pixels {corner} of it are shown"]
+
+
+def _inside(masks: NDArray[np.bool_] | None, k: int) -> NDArray[np.bool_] | None:
+    return masks[k] if masks is not None and masks[k].any() else None
+
+
+def _occluded(
+    network: nn.Module,
+    x: Tensor,
+    predictor: Predictor,
+    indices: Sequence[int],
+    masks: NDArray[np.bool_] | None,
+) -> Occlusion:
+    where = masks[list(indices)] if masks is not None else None
+    return occlusion(output_score(network, predictor.plan, indices, where), x)
+
+
+def _spread(layers: Sequence[str]) -> list[str]:
+    """At most `LAYERS` of them, evenly from first to last."""
+    places = np.linspace(0, len(layers) - 1, min(LAYERS, len(layers))).round().astype(int)
+    return [layers[place] for place in places]
+
+
+def _depth(heats: Sequence[Map]) -> float:
+    """How deep in a volume the plane with most heat lies, 0 to 1."""
+    if heats[0].ndim == 2:
+        return 0.0
+    along = np.sum([heat.sum((1, 2)) for heat in heats], axis=0)
+    return float((np.argmax(along) + 0.5) / len(along)) if along.any() else 0.5
+
+
+def _plane(values: NDArray[Any], depth: float) -> NDArray[Any]:
+    """A map (Y, X) as it is, of (Z, Y, X) the plane at that depth."""
+    return _planes(values[None], depth)[0]
+
+
+def _planes(values: NDArray[Any], depth: float) -> NDArray[Any]:
+    """(C, Y, X) as it is, of (C, Z, Y, X) the plane at that depth."""
+    if values.ndim == 3:
+        return values
+    plane: NDArray[Any] = values[:, min(int(depth * values.shape[1]), values.shape[1] - 1)]
+    return plane

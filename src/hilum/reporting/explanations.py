@@ -1,0 +1,129 @@
+"""What explains a case, as pictures for files and as a section of a page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image as Pillow
+
+from hilum.explanation.case import CaseExplanation, OutputExplanation
+from hilum.explanation.features import FeatureMaps
+from hilum.image.colours import to_display
+from hilum.reporting.blocks import Block, Callout, Card, Figure, Gallery, Heading, Panel, Section, Table, Text
+from hilum.reporting.heat import heat_overlay, mosaic, signed_overlay
+from hilum.reporting.numbers import share
+from hilum.reporting.overlay import Pixels, paint
+from hilum.reporting.thumbnails import data_uri, mask_thumbnail, thumbnail
+
+SIDE = 480
+DOUBT = ("sure", "unsure")
+READING = (
+    "Grad-CAM shows where a layer of the network holds evidence for a class or a target: coarse, relative to "
+    "the strongest place of that picture, and of one network. It says where evidence lies, not that it is right.",
+    "Occlusion shows how far the probability falls when that place is covered by the image's mean colour: "
+    "vermilion where it falls, blue where it rises. Of a target it is the mean probability inside its outline.",
+    "Uncertainty is the entropy of what all networks say together, from 0 (all sure) to 1 (half and half); "
+    "disagreement is the part of it that comes from the networks contradicting each other.",
+    "Feature maps are the channels of a layer, each scaled by itself, so brightness cannot be compared "
+    "between channels.",
+)
+
+
+def activation_picture(case: CaseExplanation, output: OutputExplanation, side: int | None = None) -> Pixels:
+    """Grad-CAM of one output over the image, at full size or at most `side` pixels."""
+    return heat_overlay(_picture(case, side), output.heat, f"Grad-CAM: {output.name}")
+
+
+def occlusion_picture(case: CaseExplanation, output: OutputExplanation, side: int | None = None) -> Pixels:
+    """Fall of the probability where the image is covered; needs `output.fall`."""
+    values = np.zeros_like(output.heat) if output.fall is None else output.fall
+    return signed_overlay(_picture(case, side), values, f"Covered: {output.name}")
+
+
+def uncertainty_picture(
+    case: CaseExplanation, outputs: Sequence[OutputExplanation], side: int | None = None
+) -> Pixels | None:
+    """The largest entropy of some outputs at each pixel; None where there are no maps."""
+    maps = [output.entropy for output in outputs if output.entropy is not None]
+    if not maps:
+        return None
+    return heat_overlay(_picture(case, side), np.max(maps, axis=0), "Uncertainty", DOUBT)
+
+
+def feature_picture(features: FeatureMaps, width: int = 1200) -> Pixels:
+    """All kept channels of a layer with their numbers."""
+    title = f"{features.layer}: {features.note}"
+    return mosaic(features.maps, [str(channel) for channel in features.channels], title, width)
+
+
+def reading_section(cases: Sequence[CaseExplanation], files: str) -> Section:
+    """How to read the page, and all cases from the most uncertain down."""
+    ordered = sorted(cases, key=lambda case: -case.uncertainty)
+    rows = [
+        (case.name, output.name, share(output.probability), output.uncertainty, output.disagreement)
+        for case in ordered
+        for output in case.outputs
+    ]
+    found = "Found" if any(o.mask is not None for case in cases for o in case.outputs) else "Probability"
+    columns = ("Case", "Output", found, "Uncertainty", "Disagreement")
+    digits = (("Uncertainty", 3), ("Disagreement", 3))
+    table = Table(columns, tuple(rows), "Most uncertain first", note=files, digits=digits)
+    return Section(
+        "Overview", (table, Heading("How to read the pictures"), *(Text(text) for text in READING))
+    )
+
+
+def case_section(case: CaseExplanation, features: bool = True) -> Section:
+    """One card an output, then the feature maps."""
+    blocks: list[Block] = [Callout("note", note) for note in case.notes]
+    blocks.append(Gallery(tuple(_card(case, output) for output in case.outputs)))
+    if features and case.features:
+        blocks.append(Heading("Feature maps"))
+        blocks += [_figure(one) for one in case.features]
+    return Section(case.name, tuple(blocks), f"case-{case.name}")
+
+
+def _card(case: CaseExplanation, output: OutputExplanation) -> Card:
+    picture = _picture(case, SIDE)
+    panels = [("Image", picture)]
+    if output.mask is not None:
+        mask = mask_thumbnail(_at_full(output.mask, case), SIDE)
+        panels[0] = ("Image with what is found", paint(picture, {output.name: mask}, 0.12))
+    panels.append((f"Grad-CAM, layer {case.layer}", activation_picture(case, output, SIDE)))
+    if output.fall is not None:
+        covered = f"Occlusion, {case.patch} px patches"
+        panels.append((covered, occlusion_picture(case, output, SIDE)))
+    doubt = uncertainty_picture(case, [output], SIDE)
+    if doubt is not None:
+        panels.append((f"Uncertainty of {case.members} predictions", doubt))
+    facts = (
+        ("Found" if output.mask is not None else "Probability", share(output.probability)),
+        ("Uncertainty", f"{output.uncertainty:.3f}"),
+        ("Disagreement", f"{output.disagreement:.3f}"),
+    )
+    # as large as the picture with its colour bar is, so that its letters stay crisp
+    shown = tuple(Panel(data_uri(pixels, 2 * SIDE), label) for label, pixels in panels)
+    return Card(output.name, shown, facts)
+
+
+def _figure(features: FeatureMaps) -> Figure:
+    content = io.BytesIO()
+    Pillow.fromarray(feature_picture(features, 1000)).save(content, "JPEG", quality=80, optimize=True)
+    return Figure(content.getvalue(), features.note, features.layer, media="image/jpeg")
+
+
+def _picture(case: CaseExplanation, side: int | None) -> Pixels:
+    picture = to_display(case.image)
+    return thumbnail(picture, side) if side else picture
+
+
+def _at_full(
+    mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], case: CaseExplanation
+) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    height, width = case.image.shape
+    if mask.shape == (height, width):
+        return mask
+    grey = Pillow.fromarray(np.asarray(mask, np.uint8) * 255)
+    return np.asarray(grey.resize((width, height), Pillow.Resampling.BILINEAR)) > 127

@@ -1,0 +1,144 @@
+"""Prepared images kept with a run in one memory-mapped array, so that going on needs no decoding.
+
+`RUN/cache/samples.npy` holds all samples one after the other as float32, exactly as training sees them;
+`RUN/cache/samples.json` says where each lies and what they were made from. The index is written last and
+removed first, so that there is a whole cache or none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hilum.errors import HilumError
+from hilum.files import read_json, whole_file, write_json
+from hilum.planning.plan import Plan
+from hilum.study.open import sources_of
+from hilum.study.study import Case, Source
+from hilum.training.samples import Sample, centres_of
+
+logger = logging.getLogger(__name__)
+VERSION = 1
+MANY_CASES = 200
+LONG_S = 5.0
+DISK_SHARE = 0.25
+INDEX_BYTES = 512_000_000
+
+Samples = Mapping[str, Sequence[Sample]]
+
+
+def fingerprint(cases: Sequence[Case], plan: Plan) -> str:
+    """A digest of everything that samples are made from: files with size and time, masks, the data plan."""
+    parts = [str(VERSION), plan.task, json.dumps(plan.data.model_dump(mode="json"), sort_keys=True)]
+    for case in cases:
+        masks = sorted((name, str(asdict(mask))) for name, mask in case.masks.items())
+        labels = sorted((name, repr(value)) for name, value in case.labels.items())
+        parts.append(repr((case.name, masks, labels, case.marks, case.spacing)))
+        parts += [_state(source) for source in sources_of(case)]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _state(source: Source) -> str:
+    try:
+        found = source.path.stat()
+    except OSError:
+        return f"{source} missing"
+    return f"{source.path} {source.entry} {source.index} {found.st_size} {found.st_mtime_ns}"
+
+
+def worth_keeping(cases: int, decoding_s: float, size_bytes: int, folder: Path) -> str:
+    """Why a cache pays, or "" where it does not: few images that are read fast, or a disk without room."""
+    free = shutil.disk_usage(_existing(folder)).free
+    if size_bytes > DISK_SHARE * free:
+        return ""
+    if cases > MANY_CASES:
+        return f"more than {MANY_CASES} cases"
+    return f"reading them took {decoding_s:.0f} s" if decoding_s > LONG_S else ""
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.resolve().parents) if path.exists())
+
+
+def size_of(samples: Samples) -> int:
+    """Bytes that a cache of these samples takes."""
+    return sum(sample.stack.numel() * 4 for found in samples.values() for sample in found)
+
+
+def write_cache(folder: Path, samples: Samples, print_: str) -> None:
+    """Write samples with the fingerprint of what they were made from. Raises HilumError where the disk refuses."""
+    index, data = folder / "samples.json", folder / "samples.npy"
+    index.unlink(missing_ok=True)
+    flat = [sample for found in samples.values() for sample in found]
+    total = sum(sample.stack.numel() for sample in flat)
+    entries, at = [], 0
+    with whole_file(data) as beside:
+        array = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=(max(1, total),))
+        for sample in flat:
+            entries.append(_entry(sample, at))
+            array[at : at + sample.stack.numel()] = sample.stack.float().numpy().ravel()
+            at += sample.stack.numel()
+        array.flush()
+        del array
+    by_case = {name: len(found) for name, found in samples.items()}
+    write_json(
+        index, {"version": VERSION, "fingerprint": print_, "values": at, "cases": by_case, "samples": entries}
+    )
+
+
+def _entry(sample: Sample, at: int) -> dict[str, Any]:
+    return {
+        "name": sample.name,
+        "at": at,
+        "shape": list(sample.stack.shape),
+        "channels": sample.channels,
+        "known": sample.known.tolist(),
+        "label": None if sample.label is None else sample.label.tolist(),
+        "weight": sample.weight,
+    }
+
+
+def read_cache(folder: Path, print_: str) -> dict[str, tuple[Sample, ...]] | None:
+    """The samples of a cache, memory-mapped; None where there is none, or its inputs or plan have changed."""
+    index = folder / "samples.json"
+    if not index.is_file():
+        return None
+    try:
+        content = read_json(index, INDEX_BYTES)
+        if content["version"] != VERSION or content["fingerprint"] != print_:
+            logger.info("images or plan have changed: the images are read again")
+            return None
+        array = np.load(folder / "samples.npy", mmap_mode="c", allow_pickle=False)
+        if array.dtype != np.float32 or array.shape != (max(1, int(content["values"])),):
+            raise HilumError(f"{folder}: the array does not fit its index")
+        rest = iter(content["samples"])
+        return {
+            str(name): tuple(_sample(next(rest), array) for _ in range(int(count)))
+            for name, count in content["cases"].items()
+        }
+    except (HilumError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, StopIteration) as error:
+        logger.warning("%s: the cache cannot be used (%s); the images are read again", folder, error)
+        return None
+
+
+def _sample(entry: Mapping[str, Any], array: NDArray[np.float32]) -> Sample:
+    shape = tuple(int(side) for side in entry["shape"])
+    at, channels = int(entry["at"]), int(entry["channels"])
+    part = array[at : at + int(np.prod(shape))].reshape(shape)
+    stack, known = torch.from_numpy(part), torch.tensor(entry["known"], dtype=torch.float32)
+    weight = float(entry["weight"])
+    if entry["label"] is None:
+        centres = centres_of(stack[channels:])
+        return Sample(str(entry["name"]), stack, channels, known, None, centres, weight)
+    label = torch.tensor(entry["label"], dtype=torch.float32)
+    return Sample(str(entry["name"]), stack, channels, known, label, (), weight)

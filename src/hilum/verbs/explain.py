@@ -1,0 +1,189 @@
+"""`hilum explain`: what a run's networks look at in an image, and how sure they are."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as Pillow
+
+from hilum.errors import HilumError
+from hilum.explanation.case import CaseExplanation, Question, explain_case
+from hilum.explanation.choice import choose
+from hilum.files import whole_file, write_text
+from hilum.inference.predictor import Predictor
+from hilum.models.features import feature_layers
+from hilum.reporting.explanations import (
+    activation_picture,
+    case_section,
+    feature_picture,
+    occlusion_picture,
+    reading_section,
+    uncertainty_picture,
+)
+from hilum.reporting.overlay import Pixels
+from hilum.reporting.page import write_report
+from hilum.study.masks import read_case_image
+from hilum.study.study import Case
+from hilum.training.run import Run, check_new, open_run
+from hilum.verbs.predict import find_cases, load_predictor
+
+logger = logging.getLogger(__name__)
+Told = Callable[[int, int], None]
+SHOWN = 40
+WITH_FEATURES = 6
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What `explain` wrote: the folder, its page, a row for each case and output, what was left out and why."""
+
+    out: Path
+    page: Path
+    rows: tuple[dict[str, Any], ...]
+    left_out: tuple[str, ...]
+
+
+def explain(
+    run: str | Path,
+    images: Sequence[str | Path] | str | Path,
+    out: str | Path,
+    *,
+    target: str | Sequence[str] | None = None,
+    layers: Sequence[str] | None = None,
+    cam_layer: str | None = None,
+    fold: int | None = None,
+    occlusion: bool = True,
+    device: str = "auto",
+    skip_bad: bool = False,
+    told: Told | None = None,
+) -> Explained:
+    """Explain images (files or folders): feature maps, Grad-CAM, occlusion, uncertainty, and explain.html.
+
+    Writes for each case features-LAYER.png, gradcam-TARGET.jpg, occlusion-TARGET.jpg and uncertainty.jpg into
+    its folder, and uncertainty.csv over all. `target` names classes or targets (default: those found),
+    `layers` those whose feature maps are shown (default: all), `cam_layer` the one that Grad-CAM looks at.
+    Feature maps, Grad-CAM and occlusion are of one network, that of `fold` (default: the first trained).
+    Raises HilumError for an unknown target, layer or fold, RunError where `run` is not a trained run or `out`
+    is not empty, ImageError for an unreadable image unless `skip_bad` leaves it out.
+    """
+    opened, out = open_run(Path(run)), Path(out)
+    check_new(out)
+    network = _network(opened, fold)
+    targets = choose(target, opened.plan.data.outputs, "target") if target else None
+    cases = find_cases([images] if isinstance(images, str | Path) else images, opened.plan)
+    predictor = load_predictor(opened, device)
+    known = feature_layers(predictor.networks[network])
+    question = Question(
+        targets=tuple(targets) if targets else None,
+        layers=tuple(choose(layers, known, "layer")) if layers else None,
+        layer=choose(cam_layer, known, "layer")[0] if cam_layer else None,
+        occlusion=occlusion,
+        network=network,
+    )
+    left_out: list[str] = []
+    explained = []
+    stream = _explained(cases, predictor, question, left_out if skip_bad else None)
+    for index, case in enumerate(stream):
+        _write_pictures(out / case.name, case)
+        explained.append(case if index < WITH_FEATURES else replace(case, features=()))
+        if told:
+            told(index + 1, len(cases))
+    if not explained:
+        raise HilumError(f"no image could be explained: {'; '.join(left_out)}")
+    rows = _rows(explained)
+    write_text(out / "uncertainty.csv", _csv(rows))
+    page = _write_page(out, opened, network, explained)
+    return Explained(out, page, tuple(rows), tuple(left_out))
+
+
+def _network(run: Run, fold: int | None) -> int:
+    """Place of a fold's network among those that are trained."""
+    trained = run.trained_folds()
+    if fold is None:
+        return 0
+    if fold not in trained:
+        raise HilumError(f"--fold {fold}: is not trained; choose from {', '.join(map(str, trained))}")
+    return trained.index(fold)
+
+
+def _explained(
+    cases: Sequence[Case], predictor: Predictor, question: Question, left_out: list[str] | None
+) -> Iterator[CaseExplanation]:
+    for case in cases:
+        try:
+            found = explain_case(case.name, read_case_image(case), predictor, question)
+        except HilumError as error:
+            if left_out is None:
+                raise
+            logger.warning("left out: %s", error)
+            left_out.append(str(error))
+            continue
+        yield found
+
+
+def _write_pictures(folder: Path, case: CaseExplanation) -> None:
+    for features in case.features:
+        _save(folder / f"features-{_safe(features.layer)}.png", feature_picture(features))
+    for output in case.outputs:
+        _save(folder / f"gradcam-{_safe(output.name)}.jpg", activation_picture(case, output))
+        if output.fall is not None:
+            _save(folder / f"occlusion-{_safe(output.name)}.jpg", occlusion_picture(case, output))
+    doubt = uncertainty_picture(case, case.outputs)
+    if doubt is not None:
+        _save(folder / "uncertainty.jpg", doubt)
+
+
+def _save(path: Path, picture: Pixels) -> None:
+    with whole_file(path) as beside:
+        Pillow.fromarray(picture).save(beside, quality=90)
+
+
+def _safe(name: str) -> str:
+    """A name as part of a file name: letters, digits, dot, dash and underscore are kept."""
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def _rows(explained: Sequence[CaseExplanation]) -> list[dict[str, Any]]:
+    return [
+        {
+            "case": case.name,
+            "output": output.name,
+            "share" if output.mask is not None else "probability": round(output.probability, 6),
+            "uncertainty": round(output.uncertainty, 6),
+            "disagreement": round(output.disagreement, 6),
+            "predictions": case.members,
+        }
+        for case in explained
+        for output in case.outputs
+    ]
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _write_page(out: Path, run: Run, network: int, explained: Sequence[CaseExplanation]) -> Path:
+    shown = explained[:SHOWN]
+    files = "All pictures at full size lie beside this page, in a folder for each case."
+    if len(explained) > SHOWN:
+        files += f" The first {SHOWN} of {len(explained)} cases are shown here."
+    sections = [reading_section(explained, files), *(case_section(case) for case in shown)]
+    plan, folds = run.plan, len(run.trained_folds())
+    title = f"Why: {', '.join(plan.data.outputs)}"
+    subtitle = (
+        f"{len(explained)} {'image' if len(explained) == 1 else 'images'}; network {plan.model.name} of fold "
+        f"{run.trained_folds()[network]}, uncertainty of {folds} {'fold' if folds == 1 else 'folds'}, "
+        f"run {run.folder.resolve().name}"
+    )
+    return write_report(out / "explain.html", title, subtitle, sections)

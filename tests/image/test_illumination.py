@@ -1,0 +1,49 @@
+"""The light surface against light that was put there on purpose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hilum.image.illumination import flattened, light_surface, unevenness
+
+
+def _tissue(seed: int, shape: tuple[int, int] = (320, 400)) -> np.ndarray:
+    """White background with absorbing spots over a third of it."""
+    rng = np.random.default_rng(seed)
+    absorbing = rng.random((3, *shape)) < 0.35
+    return np.where(absorbing, 0.5, 1.0)
+
+
+def _light(shape: tuple[int, int], fall: float) -> np.ndarray:
+    y, x = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
+    return 1 - fall * (x**2 + y**2) / 2
+
+
+@pytest.mark.parametrize("fall", [0.0, 0.2, 0.4])
+def test_the_light_that_was_put_in_is_found(fall: float) -> None:
+    light = _light((320, 400), fall)
+    image = np.round(230 * light * _tissue(0)).astype(np.uint8)
+    found = light_surface(image)
+    assert np.abs(found / (230 * light) - 1).max() < 0.06
+    assert unevenness(image) == pytest.approx(
+        1 - np.percentile(light, 2) / np.percentile(light, 98), abs=0.06
+    )
+
+
+def test_flattening_gives_back_the_tissue() -> None:
+    tissue = _tissue(1)
+    image = (230 * _light((320, 400), 0.4) * tissue).astype(np.uint8)
+    assert np.abs(flattened(image) - tissue).mean() < 0.03
+
+
+def test_a_large_dense_patch_is_not_taken_for_shadow() -> None:
+    tissue = _tissue(2)
+    tissue[:, 80:240, 80:240] = 0.4
+    image = (230 * tissue).astype(np.uint8)
+    assert flattened(image)[:, 100:220, 100:220].mean() == pytest.approx(0.4, abs=0.05)
+
+
+def test_small_and_black_images_do_not_fail() -> None:
+    assert np.isfinite(flattened(np.zeros((3, 8, 8), np.uint8))).all()
+    assert np.isfinite(flattened(np.zeros((3, 200, 200), np.uint8))).all()
