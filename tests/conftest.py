@@ -30,3 +30,26 @@ def disc():
         return (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 <= radius**2
 
     return make
+
+
+@pytest.fixture(scope="session")
+def phantom_study(tmp_path_factory):
+    """Folder of a small phantom histology study: 6 annotated images of 3 animals, 2 more to predict."""
+    from hilum.phantoms.make import make_phantom
+
+    return make_phantom("histology", tmp_path_factory.mktemp("phantom") / "study", cases=6, size=(96, 128))
+
+
+@pytest.fixture(scope="session")
+def quick():
+    """Settings that make a training take a second: a narrow network on one thread."""
+    return ("training.threads=1", "model.settings.width=4", "scoring.bootstrap=50")
+
+
+@pytest.fixture(scope="session")
+def phantom_run(phantom_study, quick, tmp_path_factory):
+    """A trained run on the phantom study, two folds of 25 steps; tests only read it."""
+    import hilum
+
+    out = tmp_path_factory.mktemp("phantom-run") / "run"
+    return hilum.train(phantom_study, out, steps=25, folds=2, settings=quick, device="cpu")

@@ -1,6 +1,6 @@
 """Hilum: from a folder of annotated medical images to a validated model, measurements and a report.
 
-Verbs are functions (`inspect`, `plan`, `train`, `evaluate`, `predict`, `measure`, `report`, `demo`),
+Verbs are functions (`inspect`, `plan`, `train`, `evaluate`, `predict`, `explain`, `measure`, `report`, `demo`),
 rooms are modules (`hilum.models`, `hilum.image`). All are imported when first used.
 """
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hilum.verbs.demo import demo
     from hilum.verbs.evaluate import evaluate
+    from hilum.verbs.explain import explain
     from hilum.verbs.inspect import inspect
     from hilum.verbs.measure import measure
     from hilum.verbs.plan import plan
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hilum.verbs.train import train
 
 __version__ = "0.1.0"
-__all__ = ["demo", "evaluate", "inspect", "measure", "plan", "predict", "report", "train"]
+__all__ = ["demo", "evaluate", "explain", "inspect", "measure", "plan", "predict", "report", "train"]
 
 
 def __getattr__(name: str) -> Any:

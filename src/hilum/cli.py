@@ -139,6 +139,9 @@ def train(
     init: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Start from the weights of another run.")
     ] = None,
+    min_sensitivity: Annotated[
+        float | None, typer.Option(min=0.01, max=1, help="Choose a classifier's operating point by this.")
+    ] = None,
     group_by: GroupBy = None,
     skip_bad: SkipBad = False,
     as_json: Json = False,
@@ -146,6 +149,8 @@ def train(
     """Train and validate: scores, out-of-fold masks, measurements and a report."""
     from hilum.verbs.train import train as run_training
 
+    if min_sensitivity is not None:
+        settings = [*(settings or ()), f"scoring.min_sensitivity={min_sensitivity}"]
     with _progress(as_json) as watch:
         run = run_training(
             folder,
@@ -170,14 +175,29 @@ def train(
 
 @app.command()
 def evaluate(
-    run: RunFolder,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run made by hilum train.")
+    ] = None,
     folder: Annotated[
         Path | None, typer.Argument(metavar="[FOLDER]", help="Another labelled folder.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for its predictions.")] = None,
+    submission: Annotated[
+        Path | None, typer.Option(help="Score this submission.csv instead of a run.")
+    ] = None,
+    solution: Annotated[Path | None, typer.Option(help="The truth in the same form.")] = None,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Width and height of its images.")] = "580x420",
     as_json: Json = False,
 ) -> None:
-    """Score a run out of fold, or on another labelled folder."""
+    """Score a run out of fold, or on another labelled folder; or a challenge's submission."""
+    if submission is not None and solution is not None and run is None:
+        from hilum.verbs.evaluate import evaluate_submission
+
+        found = evaluate_submission(submission, solution, _size(size))
+        _say(as_json, found, _submission_lines(found))
+        return
+    if run is None or submission is not None or solution is not None:
+        raise typer.BadParameter("give a RUN, or --submission FILE with --solution FILE")
     from hilum.verbs.evaluate import evaluate as score
 
     summary = score(run, folder, out)
@@ -192,6 +212,9 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write probability maps too.")
     ] = False,
+    submission: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Write a challenge's file too: kaggle-rle.")
+    ] = None,
     device: Device = DeviceName.auto,
     skip_bad: SkipBad = False,
     as_json: Json = False,
@@ -200,9 +223,16 @@ def predict(
     from hilum.verbs.predict import predict as run_prediction
 
     done = run_prediction(
-        run, images, out, probabilities=probabilities, device=device.value, skip_bad=skip_bad
+        run,
+        images,
+        out,
+        probabilities=probabilities,
+        submission=submission,
+        device=device.value,
+        skip_bad=skip_bad,
     )
     lines = [f"{done.cases} images predicted into {done.out}", *_score_lines(done.summary)]
+    lines += [f"submission: {done.summary['submission']}"] if "submission" in done.summary else []
     lines += [f"left out: {reason}" for reason in done.left_out]
     _say(as_json, {"out": done.out, "cases": done.cases, "left_out": done.left_out, **done.summary}, lines)
 
@@ -227,6 +257,48 @@ def measure(
 
 
 @app.command()
+def explain(
+    run: RunFolder,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Image files or folders.")],
+    out: Annotated[Path, typer.Option(help="New folder for the pictures and explain.html.")],
+    target: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Class or target; else those found.")
+    ] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Layer of the feature maps; else all.")
+    ] = None,
+    cam_layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Layer that Grad-CAM looks at.")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(min=0, help="Explain the network of this fold.")] = None,
+    occlusion: Annotated[
+        bool, typer.Option("--occlusion/--no-occlusion", help="Cover the image part by part: slow.")
+    ] = True,
+    device: Device = DeviceName.auto,
+    skip_bad: SkipBad = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a run's networks look at: feature maps, Grad-CAM, occlusion, uncertainty."""
+    from hilum.verbs.explain import explain as run_explanation
+
+    done = run_explanation(
+        run,
+        images,
+        out,
+        target=target,
+        layers=layer,
+        cam_layer=cam_layer,
+        fold=fold,
+        occlusion=occlusion,
+        device=device.value,
+        skip_bad=skip_bad,
+    )
+    lines = [f"{row['case']}  {row['output']}: uncertainty {row['uncertainty']:.3f}" for row in done.rows]
+    lines += [f"left out: {reason}" for reason in done.left_out] + [f"open this:  {done.page}"]
+    _say(as_json, {"out": done.out, "page": done.page, "rows": done.rows, "left_out": done.left_out}, lines)
+
+
+@app.command()
 def report(run: RunFolder, as_json: Json = False) -> None:
     """Make report.html of a run again."""
     from hilum.verbs.report import report as make
@@ -239,6 +311,7 @@ def main() -> None:
     """Run the command line; a HilumError becomes one message and exit code 1, Ctrl-C 130."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("hilum").setLevel(logging.INFO)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         app(standalone_mode=False)
     except HilumError as error:
@@ -256,6 +329,21 @@ def _say(as_json: bool, content: Any, lines: list[str]) -> None:
     typer.echo(json.dumps(content, default=str, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
+def _size(text: str) -> tuple[int, int]:
+    """Width and height of `580x420`."""
+    width, sign, height = text.lower().partition("x")
+    if not (sign and width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise typer.BadParameter(f"{text!r} is no size; write width x height like 580x420")
+    return int(width), int(height)
+
+
+def _submission_lines(found: dict[str, Any]) -> list[str]:
+    return [
+        f"mean Dice {found['mean']:.4f} over {len(found['dice'])} images, 1 where both are empty",
+        f"with the target {found['present']:.4f}; left rightly empty {100 * found['absent']:.0f} %",
+    ]
+
+
 def _score_lines(summary: dict[str, Any]) -> list[str]:
     lines = []
     for name, found in summary.get("targets", {}).items():
@@ -268,7 +356,35 @@ def _score_lines(summary: dict[str, Any]) -> list[str]:
             lines.append(
                 f"{name}: mean Dice {mean} [{low}, {high}] over {dice['cases']} cases, pooled {pooled}"
             )
+        lines += _presence_lines(name, found.get("presence"))
+    return lines + _decision_lines(summary)
+
+
+def _decision_lines(summary: dict[str, Any]) -> list[str]:
+    """Scores of a classifier, and its operating point with what it costs."""
+    names = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
+    lines = []
+    for key, name in names.items():
+        if isinstance(score := summary.get(key), dict) and score["value"] is not None:
+            low, high = (f"{end:.3f}" if end is not None else "–" for end in score["interval"])
+            lines.append(f"{name} {score['value']:.3f} [{low}, {high}] over {score['cases']} images")
+    point = summary.get("operating_point", {})
+    if point.get("sensitivity") is not None and point.get("specificity") is not None:
+        lines.append(
+            f"sensitivity {point['sensitivity']:.3f}, specificity {point['specificity']:.3f} for "
+            f"{summary.get('positive')} at threshold {point['threshold']:.3f} ({point['rule']})"
+        )
     return lines
+
+
+def _presence_lines(name: str, found: dict[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    used = "used" if found["used"] else "not used"
+    return [
+        f"{name}: there or not, AUC {found['auc']:.3f}; Dice with empty masks counted "
+        f"{found['challenge_dice']:.3f}, {found['gain']:+.3f} by leaving doubtful ones empty ({used})"
+    ]
 
 
 @contextlib.contextmanager

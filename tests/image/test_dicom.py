@@ -6,10 +6,12 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless
 
-from hilum.errors import ImageError
+from hilum.errors import HilumError, ImageError
 from hilum.image.dicom import list_series, read_picture, read_series
 from hilum.image.readers import probe, read_image
 from hilum.image.volume import read_volume, write_volume
@@ -22,7 +24,7 @@ def slice_bytes(z, pixels=None, *, uid=UID, orientation=STRAIGHT, position=None,
     pixels = np.full((6, 8), int(10 * z), np.int16) if pixels is None else pixels
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.MediaStorageSOPInstanceUID = f"{uid}.{10000 + round(100 * z)}"
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     one = pydicom.Dataset()
     one.file_meta = meta
@@ -283,3 +285,19 @@ def test_jpeg_2000_slices_are_decoded_with_their_slope(tmp_path):
     writer.Execute(SimpleITK.Cast(SimpleITK.ReadImage(str(plain)), SimpleITK.sitkInt16))
     assert pydicom.dcmread(tmp_path / "packed.dcm").file_meta.TransferSyntaxUID.is_compressed
     np.testing.assert_array_equal(read_picture(tmp_path / "packed.dcm").array[0], pixels - 1024)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_damaged_byte_is_read_or_told_never_a_crash(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("fuzz")
+    content = bytearray(slice_bytes(2))
+    for _ in range(4):
+        content[data.draw(st.integers(128, len(content) - 1))] = data.draw(st.integers(0, 255))
+    (path / "a.dcm").write_bytes(slice_bytes(1))
+    (path / "b.dcm").write_bytes(content)
+    for read in (read_series, read_image, probe):
+        try:
+            assert read(path)
+        except HilumError as error:
+            assert str(path) in str(error)  # noqa: PT017

@@ -110,6 +110,17 @@ def test_overwriting_leaves_one_consistent_pair(tmp_path):
         assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_channels_of_a_single_slice_survive_nifti(tmp_path):
+    image = Image(np.arange(24, dtype=np.float32).reshape(2, 1, 3, 4), Spacing((2.5, 0.7, 0.5), "mm"))
+    image = Image(
+        image.array, image.spacing, geometry=Geometry((1.0, 2.0, 3.0), (1.0, 0, 0, 0, -1.0, 0, 0, 0, -1.0))
+    )
+    write_volume(tmp_path / "a.nii.gz", image)
+    back = read_volume(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(back.array, image.array)
+    assert back.geometry == image.geometry
+
+
 @pytest.mark.parametrize("name", ["my scan (1)", "größe_µm", "50%.v2", "LIST"])
 @pytest.mark.parametrize("suffix", [".mhd", ".nhdr", ".nii.gz"])
 def test_strange_names_are_written_and_read(tmp_path, name, suffix):

@@ -37,7 +37,9 @@ class KaggleRle:
         """Take in the one mask (Y, X) of a case. Raises HilumError for two images of one name."""
         name = stem(case.image.path)
         if name in self.rows:
-            raise HilumError(f"{case.image}: a submission names images by their number, and {name!r} is there twice")
+            raise HilumError(
+                f"{case.image}: a submission names images by their number, and {name!r} is there twice"
+            )
         (mask,) = decided.values()
         self.rows[name] = encode(mask)
 
@@ -64,7 +66,7 @@ def write_submission(path: Path, rows: Mapping[str, str]) -> Path:
 
 
 def read_submission(path: Path) -> dict[str, str]:
-    """Run lengths by image name, as anybody's file has them: quotes, spaces, a byte order mark, other headers.
+    """Run lengths by image name, from anybody's file: quotes, spaces, a byte order mark, other headers.
 
     Raises HilumError where the file cannot be read, has no two columns, or names an image twice.
     """
@@ -83,7 +85,8 @@ def read_submission(path: Path) -> dict[str, str]:
     for row in rows[head:]:
         name = _name(row[image]) if image < len(row) else ""
         if not name or name in found:
-            raise HilumError(f"{path}: row {','.join(row)[:60]!r} names {'no image' if not name else 'an image twice'}")
+            wrong = "an image twice" if name else "no image"
+            raise HilumError(f"{path}: row {','.join(row)[:60]!r} names {wrong}")
         text = row[pixels] if pixels < len(row) else ""
         found[name] = "" if text.lower() in _NOTHING else text
     return found
@@ -120,7 +123,7 @@ def _name(cell: str) -> str:
 
 
 def masks_of(path: Path, shape: tuple[int, int] = SHAPE) -> Iterable[tuple[str, NDArray[np.bool_]]]:
-    """Each image's name with its mask (Y, X). Raises HilumError naming the image whose run lengths are wrong."""
+    """Each image's name with its mask (Y, X). Raises HilumError that names an image with wrong run lengths."""
     for name, text in read_submission(path).items():
         yield name, _mask(path, name, text, shape)
 
@@ -163,9 +166,10 @@ def score_submission(submission: Path, solution: Path, shape: tuple[int, int] = 
 def _check_names(path: Path, given: Mapping[str, str], truth: Mapping[str, str]) -> None:
     missing, unknown = [n for n in truth if n not in given], [n for n in given if n not in truth]
     if missing or unknown or not truth:
-        parts = [f"{len(missing)} images missing ({', '.join(missing[:5])})"] if missing else []
-        parts += [f"{len(unknown)} images that the solution does not know ({', '.join(unknown[:5])})"] if unknown else []
-        raise HilumError(f"{path}: {' and '.join(parts) or 'the solution names no image'}; predict exactly its images")
+        parts = [f"{len(missing)} images missing ({', '.join(missing[:5])})"] * bool(missing)
+        parts += [f"{len(unknown)} not in the solution ({', '.join(unknown[:5])})"] * bool(unknown)
+        found = " and ".join(parts) or "the solution names no image"
+        raise HilumError(f"{path}: {found}; predict exactly the solution's images")
 
 
 def _mask(path: Path, name: str, text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:

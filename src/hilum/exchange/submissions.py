@@ -37,7 +37,10 @@ def names() -> Sequence[str]:
 
 
 def start_submission(name: str, plan: Plan) -> Submission:
-    """A new submission of a run with this plan. Raises PlanError for an unknown name or a plan that does not fit."""
+    """A new submission of a run with this plan.
+
+    Raises PlanError for an unknown name, or a plan that does not fit.
+    """
     if name not in SUBMISSIONS:
         near = difflib.get_close_matches(name, SUBMISSIONS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -14,7 +14,7 @@ from hilum.explanation.forward import cropped, hooked, padded_batch
 from hilum.models.features import feature_layers
 from hilum.training.prepare import resize
 
-LEAST_SIDE = 4
+LEAST_SIDE = 7
 
 
 def class_activation(
@@ -45,17 +45,16 @@ def class_activation(
 
 
 def activation_layer(network: nn.Module, x: Tensor) -> str:
-    """The last of the coarsest feature layers that still have four pixels a side: what, and still where.
+    """The last feature layer that still has seven pixels a side, else the last of the largest ones.
 
-    Of a classifier that is its last level, of a U-Net its lowest. Raises HilumError without feature layers.
+    Of a U-Net deeper layers were tried on tissue: their heat lies on the background, whose channels are
+    strong everywhere. Raises HilumError where no layer gives a map.
     """
-    found = feature_maps(network, x, limit=1)
-    if not found:
+    sides = {one.layer: min(one.maps.shape[1:]) for one in feature_maps(network, x, limit=1)}
+    if not sides:
         raise HilumError(f"{type(network).__name__}: has no layer whose output is a map; Grad-CAM needs one")
-    least = min(LEAST_SIDE, max(min(one.maps.shape[1:]) for one in found))
-    fine = [one for one in found if min(one.maps.shape[1:]) >= least]
-    smallest = min(one.maps[0].size for one in fine)
-    return [one.layer for one in fine if one.maps[0].size == smallest][-1]
+    least = min(LEAST_SIDE, max(sides.values()))
+    return [layer for layer, side in sides.items() if side >= least][-1]
 
 
 def _map_and_gradient(

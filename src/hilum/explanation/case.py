@@ -190,7 +190,8 @@ def _depth(heats: Sequence[Map]) -> float:
 
 def _plane(values: NDArray[Any], depth: float) -> NDArray[Any]:
     """A map (Y, X) as it is, of (Z, Y, X) the plane at that depth."""
-    return _planes(values[None], depth)[0]
+    plane: NDArray[Any] = _planes(values[None], depth)[0]
+    return plane
 
 
 def _planes(values: NDArray[Any], depth: float) -> NDArray[Any]:

@@ -95,9 +95,9 @@ def output_score(
 
 
 def _patch(sides: Sequence[int], passes: int) -> int:
-    """The smallest patch, an eighth of the image or more, of which a quarter of the passes cover it all."""
+    """The smallest patch, an eighth of the image or more, of which three in four passes cover it all."""
     patch = max(1, max(sides) // 8)
-    while math.prod(-(-side // patch) for side in sides) > max(1, passes // 4):
+    while math.prod(-(-side // patch) for side in sides) > max(1, 3 * passes // 4):
         patch += max(1, patch // 8)
     return patch
 

@@ -5,10 +5,11 @@ Source: DICOM PS3.3, Image Plane and CT Image modules. World coordinates are the
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
-import struct
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hilum.image.dicom_files import Loader, files_in
 from hilum.image.dicom_geometry import position_of, slice_step, stack_geometry
 from hilum.image.dicom_pixels import decoded
 from hilum.image.image import Image
-from hilum.image.limits import LIMIT_BYTES, check_index
+from hilum.image.limits import DECODER_ERRORS, LIMIT_BYTES, check_index, decoding
 from hilum.image.readers import Header, Reader
 from hilum.image.spacing import Spacing, unknown_spacing
 
@@ -58,13 +59,14 @@ def list_series(path: Path) -> tuple[Series, ...]:
     path = Path(path)
     found: dict[str, list[Slice]] = {}
     names: dict[str, str] = {}
-    for name, load in files_in(path):
-        header = _header(load)
-        if header is None or "Rows" not in header:
-            continue
-        uid = str(header.get("SeriesInstanceUID", "")) or "no uid"
-        names.setdefault(uid, str(header.get("SeriesDescription", "") or header.get("Modality", "")))
-        found.setdefault(uid, []).append(Slice(name, position_of(header), header, load))
+    with _told(path):
+        for name, load in files_in(path):
+            header = _header(load)
+            if header is None or "Rows" not in header:
+                continue
+            uid = str(header.get("SeriesInstanceUID", "")) or "no uid"
+            names.setdefault(uid, str(header.get("SeriesDescription", "") or header.get("Modality", "")))
+            found.setdefault(uid, []).append(Slice(name, position_of(header), header, load))
     if not found:
         raise ImageError(
             f"{path}: holds no DICOM image; a folder, a zip or a .dcm file with image slices is needed"
@@ -79,7 +81,11 @@ def read_series(path: Path, entry: str | None = None, *, limit_bytes: int = LIMI
     ImageError where the choice is open, slices are missing, differ in size, or stand at one place twice.
     """
     path = Path(path)
-    series = choose(path, list_series(path), entry)
+    with _told(path):
+        return _series(path, choose(path, list_series(path), entry), limit_bytes)
+
+
+def _series(path: Path, series: Series, limit_bytes: int) -> Image:
     slices, notes = _cleaned(path, series)
     first = slices[0].header
     _check_size(path, first, len(slices), limit_bytes)
@@ -105,7 +111,8 @@ def read_picture(path: Path) -> Image:
     several frames or cannot be decoded.
     """
     path = Path(path)
-    return _picture(path, choose(path, list_series(path), None).slices[0])
+    with _told(path):
+        return _picture(path, choose(path, list_series(path), None).slices[0])
 
 
 def _picture(path: Path, item: Slice) -> Image:
@@ -138,15 +145,14 @@ def choose(path: Path, series: tuple[Series, ...], entry: str | None) -> Series:
 def _header(load: Loader) -> Any:
     """The header of a DICOM file without its pixels, None where it is not DICOM."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     content = load()
     if content[128:132] != b"DICM":
         return None
     try:
-        with warnings.catch_warnings(action="ignore"):
-            return pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
-    except (InvalidDicomError, ValueError, TypeError, AttributeError, KeyError, EOFError, struct.error):
+        return pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
+    except (InvalidDicomError, BytesLengthException, *DECODER_ERRORS):
         return None
 
 
@@ -236,28 +242,46 @@ def _plane_spacing(header: Any) -> Spacing:
 
 def _read(path: Path, entry: str | None, index: int | None) -> Image:
     check_index(path, index, 1)
-    series = choose(path, list_series(path), entry)
-    return _picture(path, series.slices[0]) if len(series.slices) == 1 else read_series(path, series.uid)
+    with _told(path):
+        series = choose(path, list_series(path), entry)
+        if len(series.slices) == 1:
+            return _picture(path, series.slices[0])
+        return _series(path, series, LIMIT_BYTES)
 
 
 def _probe(path: Path, entry: str | None, index: int | None) -> Header:
     check_index(path, index, 1)
-    every = list_series(path)
-    series = choose(path, every, entry)
-    uids = tuple(one.uid for one in every)
+    with _told(path):
+        every = list_series(path)
+        return _declared(path, choose(path, every, entry), tuple(one.uid for one in every))
+
+
+def _declared(path: Path, series: Series, uids: tuple[str, ...]) -> Header:
     header = series.slices[0].header
     plane = (int(header.Rows), int(header.Columns))
     slope, shift = (float(header.get(key) or 0) for key in ("RescaleSlope", "RescaleIntercept"))
     dtype = np.dtype(np.int16 if slope.is_integer() and shift.is_integer() else np.float32)
     if len(series.slices) == 1:
-        return Header(
-            int(header.get("SamplesPerPixel", 1)), plane, dtype, _plane_spacing(header), entries=uids
-        )
+        channels = int(header.get("SamplesPerPixel", 1))
+        return Header(channels, plane, dtype, _plane_spacing(header), entries=uids)
     slices, _ = _cleaned(path, series)
     places = len({round(one.position_mm / _SAME_MM) for one in slices})
     step = (slices[-1].position_mm - slices[0].position_mm) / max(places - 1, 1) or 1.0
-    spacing = Spacing((step, *_plane_spacing(header).sizes), "mm")
-    return Header(1, (places, *plane), dtype, spacing, entries=uids)
+    return Header(
+        1, (places, *plane), dtype, Spacing((step, *_plane_spacing(header).sizes), "mm"), entries=uids
+    )
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn whatever pydicom raises on a damaged file into an ImageError, and keep its warnings to itself."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    with (
+        warnings.catch_warnings(action="ignore"),
+        decoding(path, "DICOM", BytesLengthException, InvalidDicomError),
+    ):
+        yield
 
 
 def _sniff(head: bytes) -> bool:

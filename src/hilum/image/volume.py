@@ -23,7 +23,7 @@ from hilum.image.image import Geometry, Image
 from hilum.image.limits import LIMIT_BYTES, check_index, check_no_entry
 from hilum.image.readers import Header, Reader
 from hilum.image.spacing import Spacing, unknown_spacing
-from hilum.image.volume_headers import check_declared, looks_like_volume
+from hilum.image.volume_headers import check_declared, looks_like_volume, name_is_nifti
 
 SUFFIXES = (".mhd", ".mha", ".nrrd", ".nhdr", ".nii", ".nii.gz")
 _ENGINES = {
@@ -252,15 +252,21 @@ def _to_itk(path: Path, image: Image) -> Any:
     if array.dtype.newbyteorder("=") not in _WRITABLE:
         raise ImageError(f"{path}: type {array.dtype} cannot be stored; use float32 or an integer type")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    vector = image.channels > 1
-    itk = SimpleITK.GetImageFromArray(np.moveaxis(array, 0, -1) if vector else array[0], isVector=vector)
+    dims = array.ndim - 1
+    # ITK drops the single slice of vector NIfTI on reading; as a fourth axis the channels keep it.
+    fourth = image.channels > 1 and name_is_nifti(path) and image.shape[0] == 1 and dims == 3
+    if image.channels == 1 or fourth:
+        itk = SimpleITK.GetImageFromArray(array if fourth else array[0], isVector=False)
+    else:
+        itk = SimpleITK.GetImageFromArray(np.moveaxis(array, 0, -1), isVector=True)
     if not image.spacing.known:
         _log.info("%s: the spacing is not known and is written as 1 mm", path)
-    dims = array.ndim - 1
-    itk.SetSpacing([size * _TO_MM[image.spacing.unit] for size in image.spacing.sizes[::-1]])
+    more = (1.0,) * fourth
+    itk.SetSpacing([*(size * _TO_MM[image.spacing.unit] for size in image.spacing.sizes[::-1]), *more])
     if image.geometry is not None:
-        turned = np.asarray(image.geometry.direction, float).reshape(3, 3)[:dims, :dims]
-        itk.SetOrigin(image.geometry.origin[:dims])
+        turned = np.eye(dims + fourth)
+        turned[:dims, :dims] = np.asarray(image.geometry.direction, float).reshape(3, 3)[:dims, :dims]
+        itk.SetOrigin([*image.geometry.origin[:dims], *(0.0 for _ in more)])
         itk.SetDirection(turned.ravel().tolist())
     return itk
 

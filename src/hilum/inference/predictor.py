@@ -51,12 +51,13 @@ def make_predictor(networks: Sequence[nn.Module], plan: Plan) -> Predictor:
 def predict_tensor(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
     """Probabilities (K, *S) or (K,) of a prepared image (C, *S), averaged over mirrored copies."""
     tile = plan.inference.tile
-    if tile is None or plan.inference.tiles is None and all(side <= limit for side, limit in zip(x.shape[1:], tile, strict=True)):
+    fits = tile is None or all(side <= limit for side, limit in zip(x.shape[1:], tile, strict=True))
+    if fits and plan.inference.tiles is None:
         return _mirrored(network, x, plan)
-    return _tiled(network, x, plan, tile)
+    return _tiled(network, x, plan)
 
 
-def _tiled(network: nn.Module, x: Tensor, plan: Plan, tile: Sequence[int]) -> Tensor:
+def _tiled(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
     """Overlapping tiles, weighted smoothly towards their borders so that no seam shows."""
     total = torch.zeros(len(plan.data.outputs), *x.shape[1:])
     weight = torch.zeros(x.shape[1:])
@@ -69,7 +70,7 @@ def _tiled(network: nn.Module, x: Tensor, plan: Plan, tile: Sequence[int]) -> Te
 
 
 def placed_tiles(shape: tuple[int, ...], plan: InferencePlan) -> list[tuple[slice, ...]]:
-    """Where the tiles of an image (Y, X) or (Z, Y, X) lie: so many rows and columns, or with the overlap asked for."""
+    """Where the tiles of an image (Y, X) or (Z, Y, X) lie: so many rows and columns, or by overlap."""
     tile = tuple(plan.tile or shape)
     if plan.tiles is not None:
         return even_slices(shape, tile, (*[1] * (len(shape) - 2), *plan.tiles))

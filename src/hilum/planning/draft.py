@@ -32,6 +32,7 @@ class Draft:
         check_key(key)
         for other in [known for known in self.values if known.startswith(f"{key}.")]:
             del self.values[other]
+            self.reasons.pop(other, None)
         self.values[key] = value
         self.reasons[key] = reason
 

@@ -43,6 +43,7 @@ class ModelPlan(_Group):
     activation: Literal["sigmoid", "softmax", "softmax+background"] = "sigmoid"
     settings: dict[str, int | float | bool | str | list[int]] = Field(default_factory=dict)
     per_target: bool = Field(False, description="a network of its own for each output")
+    members: int = Field(1, ge=1, le=16, description="networks that learn apart and answer together")
 
 
 class AugmentationPlan(_Group):
@@ -68,6 +69,7 @@ class TrainingPlan(_Group):
     minutes: float | None = Field(None, gt=0, description="wall time of the whole command")
     cpu_s: float | None = Field(None, gt=0, description="CPU seconds of training a fold, instead of minutes")
     steps: int | None = Field(None, ge=1, description="steps a fold; planned from the time where empty")
+    epochs: float | None = Field(None, gt=0, description="at most so many passes over the training samples")
     patch: list[int] = Field(default_factory=lambda: [256, 256])
     whole: bool = Field(False, description="a sample is a whole image, not a crop")
     batch: int = Field(4, ge=1, le=4096)
@@ -78,12 +80,21 @@ class TrainingPlan(_Group):
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     schedule: Literal["cosine", "constant", "plateau"] = "cosine"
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="learning rate times this on a plateau")
+    plateau_patience: int = Field(3, ge=1, description="epochs without a better watched score")
     warmup: int = Field(50, ge=0)
     ema: float = Field(0.99, ge=0, lt=1)
     clip: float = Field(1.0, ge=0)
     stop_at: float | None = Field(None, description="stop once the watched score is above this")
-    validation: float = Field(0.0, ge=0, lt=1, description="share of the training groups watched")
-    augment_to: int | None = Field(None, ge=1)
+    stop_loss: float | None = Field(None, gt=0, description="and the watched loss below this")
+    validation: float = Field(0.0, ge=0, le=0.5, description="share of the training groups held back")
+    watch: bool = Field(False, description="held-back cases are scored while training")
+    keep: Literal["last", "best"] = Field("last", description="best: by the watched score")
+    smoothing: float = Field(0.0, ge=0, lt=0.5, description="labels s and 1 - s instead of 0 and 1")
+    augment_to: int | None = Field(
+        None, ge=1, description="augmented copies are added beforehand until there are so many samples"
+    )
+    augment_share: float = Field(0.0, ge=0, le=10, description="the same, as a share of the samples")
     precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "32-true"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(2, ge=1)
@@ -110,7 +121,8 @@ class ScoringPlan(_Group):
         "dice", description="challenge: Dice counts 1 where truth and prediction are both empty"
     )
     bootstrap: int = Field(1000, ge=0, le=100_000)
-    min_sensitivity: float | None = Field(None, ge=0, le=1)
+    min_sensitivity: float | None = Field(None, gt=0, le=1)
+    cost: float | None = Field(None, gt=0, description="of a missed positive, in false alarms")
 
 
 class Plan(_Group):

@@ -13,7 +13,7 @@ from hilum.planning.document import apply_file
 from hilum.planning.draft import Draft, apply_settings
 from hilum.planning.fingerprint import Fingerprint, take_fingerprint
 from hilum.planning.plan import Plan
-from hilum.planning.rules import fill_normalisation, plan_device, plan_time
+from hilum.planning.rules import drop_quiet_time, fill_normalisation, plan_device, plan_time
 from hilum.study.study import Study
 
 
@@ -49,8 +49,8 @@ def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Pl
     draft = Draft()
     draft.set("task", task.name, task.why(study))
     plan_device(draft, find_device(wishes.device))
-    task.plan(draft, study, fingerprint, folds, folds_reason)
     plan_time(draft, wishes.minutes, wishes.steps, len(study.cases))
+    task.plan(draft, study, fingerprint, folds, folds_reason)
     if wishes.group_by:
         draft.set("data.group_by", wishes.group_by, "asked for")
     if wishes.recipe:
@@ -59,6 +59,7 @@ def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Pl
         if wishes.minutes or wishes.steps:
             plan_time(draft, wishes.minutes, wishes.steps, len(study.cases))
     apply_settings(draft, wishes.settings)
+    drop_quiet_time(draft)
     fill_normalisation(draft, fingerprint)
     return Planned(draft.plan(), fingerprint, task.name)
 

@@ -14,6 +14,7 @@ WHOLE_LIMIT = 192
 ALIKE = 0.5
 UNEVEN = 0.1
 OFTEN_EMPTY = 0.1
+QUIET = "a quiet default"
 
 
 def plan_data(draft: Draft, print_: Fingerprint, outputs: tuple[str, ...], folds: int, reason: str) -> None:
@@ -71,7 +72,7 @@ def plan_patch(draft: Draft, print_: Fingerprint, factor: int) -> tuple[int, int
     height, width = (max(1, round(size / factor)) for size in print_.largest_shape[-2:])
     whole = max(height, width) <= WHOLE_LIMIT
     wanted = (height, width) if whole else (min(PATCH, height), min(PATCH, width))
-    depth = max(2, min(5, int(math.log2(max(8, min(wanted)) / 4))))
+    depth = max(2, min(5, int(math.log2(max(8, min(wanted)) / 8))))
     divisor = 2 * 2**depth
     patch = tuple(-(-side // divisor) * divisor for side in wanted)
     why = f"images are {height} x {width} at working resolution"
@@ -81,7 +82,9 @@ def plan_patch(draft: Draft, print_: Fingerprint, factor: int) -> tuple[int, int
         why + (", small enough to be taken whole" if whole else ", so crops are drawn"),
     )
     draft.set("training.patch", list(patch), f"a multiple of {divisor}, which the network needs")
-    draft.set("model.settings", {"width": 16, "depth": depth, "stem": 2}, "widths that suit the matrix units")
+    draft.set(
+        "model.settings", {"width": 16, "depth": depth, "stem": 2}, "four pixels are left at the bottom"
+    )
     return int(patch[0]), int(patch[1])
 
 
@@ -113,13 +116,14 @@ def plan_orientation(draft: Draft, print_: Fingerprint) -> None:
 
 
 def plan_intensity(draft: Draft, print_: Fingerprint) -> None:
-    """Colour and brightness are varied; by channel where there is colour (stain, white balance)."""
-    colour = print_.coloured
-    draft.set(
-        "training.augmentation.colour", colour, "stain and white balance vary" if colour else "one channel"
-    )
-    draft.set("training.augmentation.contrast", 0.25, "as light and gain vary")
-    draft.set("training.augmentation.brightness", 0.25 if colour else 0.3, "in standard deviations")
+    """Contrast and brightness are varied, less where colour carries the answer."""
+    if print_.coloured:
+        draft.set("training.augmentation.colour", False, "all channels alike: colour carries the answer")
+        draft.set("training.augmentation.contrast", 0.15, "stain varies a little from slide to slide")
+        draft.set("training.augmentation.brightness", 0.15, "in standard deviations")
+    else:
+        draft.set("training.augmentation.contrast", 0.25, "gain varies")
+        draft.set("training.augmentation.brightness", 0.3, "in standard deviations")
 
 
 def fill_normalisation(draft: Draft, print_: Fingerprint) -> None:
@@ -135,7 +139,7 @@ def fill_normalisation(draft: Draft, print_: Fingerprint) -> None:
 
 
 def plan_presence(draft: Draft, print_: Fingerprint) -> None:
-    """Where a target is missing from a tenth of the cases or more, whether it is there is a question of its own."""
+    """Where a target is missing from a tenth of the cases, whether it is there is a question of its own."""
     missing = {
         name: 1 - print_.present.get(name, 0) / annotated
         for name, annotated in print_.annotated.items()
@@ -168,8 +172,16 @@ def plan_time(draft: Draft, minutes: float | None, steps: int | None, cases: int
     """Wall time of the whole command, all folds and scoring included, or a fixed number of steps."""
     if steps is not None:
         draft.set("training.steps", steps, "asked for")
+        draft.set("training.minutes", None)
         return
+    if minutes is not None:
+        draft.set("training.steps", None)
     quiet = 5.0 if cases <= 50 else 10.0 if cases <= 500 else 20.0
-    draft.set(
-        "training.minutes", minutes or quiet, "asked for" if minutes else f"a quiet default for {cases} cases"
-    )
+    draft.set("training.minutes", minutes or quiet, "asked for" if minutes else f"{QUIET} for {cases} cases")
+
+
+def drop_quiet_time(draft: Draft) -> None:
+    """The quiet default goes where a file or `--set` fixes the steps."""
+    quiet = draft.reasons.get("training.minutes", "").startswith(QUIET)
+    if quiet and draft.get("training.steps") is not None:
+        draft.set("training.minutes", None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
@@ -14,16 +15,16 @@ from hilum.image.colours import to_display
 from hilum.reporting.blocks import Block, Callout, Card, Figure, Gallery, Heading, Panel, Section, Table, Text
 from hilum.reporting.heat import heat_overlay, mosaic, signed_overlay
 from hilum.reporting.numbers import share
-from hilum.reporting.overlay import Pixels, paint
+from hilum.reporting.overlay import Mask, Pixels, paint
 from hilum.reporting.thumbnails import data_uri, mask_thumbnail, thumbnail
 
 SIDE = 480
 DOUBT = ("sure", "unsure")
 READING = (
     "Grad-CAM shows where a layer of the network holds evidence for a class or a target: coarse, relative to "
-    "the strongest place of that picture, and of one network. It says where evidence lies, not that it is right.",
+    "the strongest place of that picture, of one network. Where evidence lies is not whether it is right.",
     "Occlusion shows how far the probability falls when that place is covered by the image's mean colour: "
-    "vermilion where it falls, blue where it rises. Of a target it is the mean probability inside its outline.",
+    "vermilion where it falls, blue where it rises. Of a target: the mean probability inside its outline.",
     "Uncertainty is the entropy of what all networks say together, from 0 (all sure) to 1 (half and half); "
     "disagreement is the part of it that comes from the networks contradicting each other.",
     "Feature maps are the channels of a layer, each scaled by itself, so brightness cannot be compared "
@@ -58,21 +59,40 @@ def feature_picture(features: FeatureMaps, width: int = 1200) -> Pixels:
     return mosaic(features.maps, [str(channel) for channel in features.channels], title, width)
 
 
-def reading_section(cases: Sequence[CaseExplanation], files: str) -> Section:
-    """How to read the page, and all cases from the most uncertain down."""
-    ordered = sorted(cases, key=lambda case: -case.uncertainty)
-    rows = [
-        (case.name, output.name, share(output.probability), output.uncertainty, output.disagreement)
-        for case in ordered
+def reading_section(rows: Sequence[Mapping[str, Any]], note: str = "") -> Section:
+    """All cases from the most uncertain down, and how to read the pictures.
+
+    `rows` hold case, output, share or probability, uncertainty and disagreement, as `case_rows` gives them.
+    """
+    worst: dict[str, float] = {}
+    for row in rows:
+        worst[row["case"]] = max(worst.get(row["case"], 0.0), float(row["uncertainty"]))
+    ordered = sorted(rows, key=lambda row: -worst[row["case"]])
+    found = "share" if any("share" in row for row in rows) else "probability"
+    cells = [
+        (row["case"], row["output"], share(row[found]), row["uncertainty"], row["disagreement"])
+        for row in ordered
+    ]
+    columns = ("Case", "Output", found.capitalize(), "Uncertainty", "Disagreement")
+    digits = (("Uncertainty", 3), ("Disagreement", 3))
+    table = Table(columns, tuple(cells), "Most uncertain first", note=note, digits=digits)
+    reading = [Text(text) for text in READING]
+    return Section("Overview", (table, Heading("How to read the pictures"), *reading))
+
+
+def case_rows(case: CaseExplanation) -> list[dict[str, Any]]:
+    """A row of uncertainty.csv for each output that was explained."""
+    return [
+        {
+            "case": case.name,
+            "output": output.name,
+            "share" if output.mask is not None else "probability": round(output.probability, 6),
+            "uncertainty": round(output.uncertainty, 6),
+            "disagreement": round(output.disagreement, 6),
+            "predictions": case.members,
+        }
         for output in case.outputs
     ]
-    found = "Found" if any(o.mask is not None for case in cases for o in case.outputs) else "Probability"
-    columns = ("Case", "Output", found, "Uncertainty", "Disagreement")
-    digits = (("Uncertainty", 3), ("Disagreement", 3))
-    table = Table(columns, tuple(rows), "Most uncertain first", note=files, digits=digits)
-    return Section(
-        "Overview", (table, Heading("How to read the pictures"), *(Text(text) for text in READING))
-    )
 
 
 def case_section(case: CaseExplanation, features: bool = True) -> Section:
@@ -119,9 +139,7 @@ def _picture(case: CaseExplanation, side: int | None) -> Pixels:
     return thumbnail(picture, side) if side else picture
 
 
-def _at_full(
-    mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], case: CaseExplanation
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _at_full(mask: Mask, case: CaseExplanation) -> Mask:
     height, width = case.image.shape
     if mask.shape == (height, width):
         return mask

@@ -13,7 +13,6 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from hilum.errors import ImageError
-from hilum.reporting.contact_sheet import sheet
 from hilum.reporting.lettering import font, shortened, text_size
 from hilum.reporting.overlay import Pixels
 
@@ -62,27 +61,32 @@ def mosaic(
     A channel that is the same everywhere is shown in the darkest colour. About `width` pixels wide.
     """
     columns = _columns(len(maps), maps.shape[1] / maps.shape[2])
-    side = max(48, width // columns - 12)
-    small = [np.asarray(channel) for channel in _fitted(maps, side)]
-    pictures = [
-        (name, _coloured(_scaled(channel), "viridis")) for name, channel in zip(names, small, strict=True)
-    ]
-    return sheet(pictures, title=title, columns=columns, side=side)
+    gap = max(4, width // 200)
+    cell = max(40, width // columns - gap)
+    small = [_coloured(_scaled(channel), "viridis") for channel in _fitted(maps, cell)]
+    high, size = small[0].shape[0], max(10, min(14, cell // 6))
+    head, line = (round(2.4 * 14) if title else gap), high + round(1.6 * size) + gap // 2
+    whole = max(columns * (cell + gap) + gap, width)
+    canvas = Pillow.new("RGB", (whole, head + -(-len(small) // columns) * line), "white")
+    draw = ImageDraw.Draw(canvas)
+    draw.text((gap, 8), shortened(title, 14, whole - 2 * gap), fill=_INK, font=font(14, bold=True))
+    for place, (name, picture) in enumerate(zip(names, small, strict=True)):
+        x, y = gap + place % columns * (cell + gap), head + place // columns * line
+        canvas.paste(Pillow.fromarray(picture), (x, y))
+        draw.text((x, y + high + 2), shortened(name, size, cell), fill=_SOFT, font=font(size))
+    return np.asarray(canvas)
 
 
 def _columns(count: int, ratio: float) -> int:
-    """About as wide as twice its height."""
-    wished = round(math.sqrt(2 * count * max(ratio, 0.5)))
-    return max(1, min(count, 16, wished))
+    """So many that the whole is about as wide as twice its height, 16 at most."""
+    return max(1, min(count, 16, math.ceil(math.sqrt(2 * count * ratio))))
 
 
-def _fitted(maps: NDArray[np.floating[Any]], side: int) -> list[NDArray[np.float32]]:
-    """Large maps shrunk by means before they are coloured, so that no colour between two appears."""
-    scale = side / max(maps.shape[1:])
-    if scale >= 1:
-        return [np.asarray(channel, np.float32) for channel in maps]
-    size = (max(1, round(maps.shape[2] * scale)), max(1, round(maps.shape[1] * scale)))
-    return [_resized(channel, size, Pillow.Resampling.BOX) for channel in maps]
+def _fitted(maps: NDArray[np.floating[Any]], width: int) -> list[NDArray[np.float32]]:
+    """Maps at that width; large ones are averaged before they are coloured, so that no colour is made up."""
+    size = (width, max(1, round(maps.shape[1] * width / maps.shape[2])))
+    method = Pillow.Resampling.BOX if maps.shape[2] > width else Pillow.Resampling.NEAREST
+    return [_resized(channel, size, method) for channel in maps]
 
 
 def _scaled(channel: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -22,13 +22,16 @@ from hilum.reporting.overlay import ERROR_COLOURS, target_colours
 
 Row = Mapping[str, Any]
 
-_HISTORY_AXES = ("step", "seconds", "epoch", "fold")
+_HISTORY_AXES = ("step", "seconds", "cpu_s", "epoch", "fold")
 _LABELS = {
     "lr": "Learning rate",
     "loss": "Training loss",
     "dice": "Dice",
     "auc": "AUC",
     "accuracy": "Accuracy",
+    "val_loss": "Validation loss",
+    "val_auc": "Validation AUC",
+    "val_accuracy": "Validation accuracy",
 }
 _UNITS = {
     **{

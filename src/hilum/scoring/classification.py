@@ -57,7 +57,7 @@ def summarise_classification(
     NaN (unknown, left out). Two exclusive classes are one yes-or-no question about the last class of
     `classes`, decided at `point` (0.5 if not given) or at a threshold (N,) for each case, as fitted
     out of fold. More exclusive classes are decided by the highest probability. With `exclusive` False
-    each class is a question of its own at 0.5 (or `thresholds` (K,)); the headline figures are means
+    each class is a question of its own at 0.5 (or `thresholds` (K,) or (N, K)); headline figures are means
     over classes, and "classes" holds the figures of each. Intervals are 95 %, drawn over groups.
     Raises HilumError where shapes or values do not fit, or no label is known.
     """
@@ -154,18 +154,18 @@ def _multi_label(
         raise HilumError(
             f"probabilities {values.shape} and labels {truth.shape} do not fit {len(classes)} classes"
         )
-    cuts = np.broadcast_to(0.5 if thresholds is None else np.asarray(thresholds, np.float64), len(classes))
+    cuts = np.broadcast_to(0.5 if thresholds is None else np.asarray(thresholds, np.float64), values.shape)
     each: list[Mapping[str, Measure]] = []
     by_class: dict[str, dict[str, Any]] = {}
     for k, name in enumerate(classes):
         known = ~np.isnan(truth[:, k])
         if not known.any():
             raise HilumError(f"class {name!r}: no case has a known label; leave the class out")
-        own = values[known, k], truth[known, k] == 1, values[known, k] >= cuts[k]
+        own = values[known, k], truth[known, k] == 1, values[known, k] >= cuts[known, k]
         each.append(binary_measures(*own, groups.only(known)))
         labelled = groups.only(known).renumbered()
         scores = evaluate(binary_measures(*own, labelled), labelled, int(known.sum()), samples, seed)
-        point = OperatingPoint("given", float(cuts[k]), np.nan, np.nan, 0)
+        point = OperatingPoint("given", float(cuts[:, k].mean()), np.nan, np.nan, 0)
         by_class[name] = {
             **scores,
             "operating_point": _stated(point, None, scores),
@@ -174,7 +174,7 @@ def _multi_label(
     cases = int((~np.isnan(truth)).any(axis=1).sum())
     return {
         **evaluate(macro(each), groups, cases, samples, seed),
-        "operating_point": {"rule": "a threshold for each class", "threshold": cuts.tolist()},
+        "operating_point": {"rule": "a threshold for each class", "threshold": cuts.mean(axis=0).tolist()},
         "average": "mean over classes",
         "classes": by_class,
         "groups": groups.count,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from hilum.study.study import Study
     from hilum.tasks.task import Task
 
-_TASKS = {"segment": "hilum.tasks.segment:SEGMENT"}
+_TASKS = {"segment": "hilum.tasks.segment:SEGMENT", "classify": "hilum.tasks.classify:CLASSIFY"}
 
 
 def get_task(name: str) -> Task:

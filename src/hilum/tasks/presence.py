@@ -74,13 +74,11 @@ def presence_score(probability: NDArray[np.uint8]) -> float:
     return float(np.clip(smooth.max() / _LEVELS, 0, 1).round(6))
 
 
-def fit_presence(
-    seen: Sequence[Seen], cuts: Mapping[int, float], final_cut: float
-) -> FittedPresence | None:
-    """Fit the presence threshold to all cases, and for each fold to the others; None where nothing can be told.
+def fit_presence(seen: Sequence[Seen], cuts: Mapping[int, float], final_cut: float) -> FittedPresence | None:
+    """Fit the presence threshold to all cases, and for each fold to the others.
 
-    `cuts` holds the mask threshold of each fold, `final_cut` the one for new images. That is only where
-    some cases have the target and some do not. A fold whose others lack one kind suppresses nothing.
+    `cuts` holds the mask threshold of each fold, `final_cut` the one for new images. None where all cases
+    have the target, or none has. A fold whose others lack one kind suppresses nothing.
     """
     present = np.array([not one.empty for one in seen], bool)
     if not len(seen) or present.all() or not present.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hilum.files import read_json, whole_file, write_json
+from hilum.files import whole_file, write_json
 from hilum.image.image import Image
 from hilum.inference.keeping import kept
-from hilum.inference.predictor import enlarged, quantised
+from hilum.inference.predictor import enlarged, placed_tiles, quantised
+from hilum.measurement.shares import share_lines
 from hilum.measurement.table import write_tables
 from hilum.planning import rules
 from hilum.planning.draft import Draft
@@ -27,9 +29,16 @@ from hilum.reporting.sections import gallery_section, measurements_section
 from hilum.reporting.thumbnails import segmentation_card
 from hilum.scoring.overlap import dice_curve
 from hilum.scoring.segmentation import CaseScore, case_scores, summarise, to_record
-from hilum.scoring.thresholds import FittedThreshold, cross_fit_threshold
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Study
+from hilum.tasks.mask_decisions import (
+    WORTH_FITTING,
+    decided,
+    final_presence,
+    final_thresholds,
+    fit_decisions,
+    write_decisions,
+)
 from hilum.tasks.mask_files import (
     Tables,
     display_plane,
@@ -38,16 +47,15 @@ from hilum.tasks.mask_files import (
     write_overlay,
     write_probabilities,
 )
-from hilum.tasks.presence import FittedPresence, Seen, fit_presence, presence_record, presence_score
+from hilum.tasks.presence import Seen, presence_score
 from hilum.tasks.task import Delivery, Predicted
 from hilum.training.batches import Batch
 from hilum.training.prepare import prepare_image, prepare_mask
 from hilum.training.run import Run
 from hilum.training.samples import Sample, masked_sample
 
-WORTH_FITTING = 0.002
+logger = logging.getLogger(__name__)
 GALLERY = 24
-PRESENCE = "presence.json"
 
 
 class Segment:
@@ -78,10 +86,11 @@ class Segment:
         factor = int(draft.get("data.downsample"))
         patch = rules.plan_patch(draft, fingerprint, factor)
         rules.plan_batch(draft, patch, fingerprint.cases)
-        draft.set("training.loss", "bce+dice", "overlap and every pixel")
+        draft.set("training.loss", "bce+dice-by-image", "an image with little target counts like one with much")
+        draft.set("training.weight_decay", 0.1, "few images are soon learned by heart")
         rare = min((share for share in fingerprint.shares.values() if share > 0), default=1.0)
         draft.set(
-            "training.rare_share", 0.5, f"the rarest target covers {100 * rare:.1f} % where it is present"
+            "training.rare_share", 0.7, f"the rarest target covers {100 * rare:.1f} % where it is present"
         )
         rules.plan_orientation(draft, fingerprint)
         rules.plan_intensity(draft, fingerprint)
@@ -127,29 +136,18 @@ class Segment:
             for index in run.trained_folds()
             for case in _cases(study, run.splits.folds[index].test)
         ]
-        seen = [_seen(run, case, index, targets) for index, case in tested]
-        fitted = _fit(run.plan, seen)
-        presence = _fit_presences(run.plan, seen, fitted)
+        fitted = fit_decisions(run.plan, [_seen(run, case, index, targets) for index, case in tested])
         scores: list[CaseScore] = []
         tables = Tables()
         for index, case in tested:
-            cuts = [_cut(fitted[target], index) for target in targets]
-            gates = [_gate(presence.get(target), index) for target in targets]
+            cuts, gates = fitted.cuts(index), fitted.gates(index)
             scores += self._decide(run, case, index, cuts, gates, tables)
         summary = summarise(scores, run.plan.scoring.bootstrap, run.plan.training.seed)
-        for target, fit in fitted.items():
-            summary["targets"].setdefault(target, {})["fitted"] = _fit_record(fit)
-        for target, found in presence.items():
-            summary["targets"][target]["presence"] = presence_record(found, _pays(found))
+        for target, record in fitted.records().items():
+            summary["targets"].setdefault(target, {}).update(record)
         _write_scores(run.evaluation, scores, summary)
         write_tables(tables.rows, tables.regions, run.evaluation)
-        write_json(
-            run.evaluation / "thresholds.json", {target: _final_cut(fit) for target, fit in fitted.items()}
-        )
-        write_json(
-            run.evaluation / PRESENCE,
-            {target: found.threshold for target, found in presence.items() if _pays(found)},
-        )
+        write_decisions(run, fitted)
         return summary
 
     def _decide(
@@ -164,7 +162,7 @@ class Segment:
         targets = run.plan.data.outputs
         image = read_case_image(case)
         probability = enlarged(kept(run.evaluation / "probabilities", case.name), image.shape)
-        masks = _decided(targets, probability, cuts, gates)
+        masks = decided(targets, probability, cuts, gates)
         truth, known = read_masks(case, targets, image.shape)
         rows = measure_case(tables, case.name, case.group, image, masks, probability)
         write_masks(run.predictions, case.name, image, masks)
@@ -178,7 +176,7 @@ class Segment:
         tables, scores = Tables(), []
         for one in predicted:
             probability = enlarged(quantised(one.probability), one.image.shape)
-            masks = _decided(targets, probability, cuts, gates)
+            masks = decided(targets, probability, cuts, gates)
             rows = measure_case(tables, one.case.name, one.case.group, one.image, masks, probability)
             write_masks(delivery.out, one.case.name, one.image, masks)
             if delivery.overlays:
@@ -190,6 +188,7 @@ class Segment:
                 scores += _scored(one.case, one.image, probability, masks, truth, cuts, None)
             if delivery.collect:
                 delivery.collect(one.case, masks)
+            _tell_shares(run.plan, one, masks)
         write_tables(tables.rows, tables.regions, delivery.out)
         summary = summarise(scores, run.plan.scoring.bootstrap) if scores else {}
         if scores:
@@ -220,20 +219,19 @@ class Segment:
 SEGMENT = Segment()
 
 
-def final_thresholds(run: Run) -> list[float]:
-    """The threshold of each target for new images."""
-    if run.plan.scoring.threshold != "fit":
-        return [float(run.plan.scoring.threshold)] * len(run.plan.data.outputs)
-    path = run.evaluation / "thresholds.json"
-    found = read_json(path) if path.is_file() else {}
-    return [float(found.get(target, 0.5)) for target in run.plan.data.outputs]
-
-
-def final_presence(run: Run) -> list[float]:
-    """The presence threshold of each target for new images; 0 keeps every mask."""
-    path = run.evaluation / PRESENCE
-    found = read_json(path) if path.is_file() else {}
-    return [float(found.get(target, 0.0)) for target in run.plan.data.outputs]
+def _tell_shares(plan: Plan, one: Predicted, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+    """Say how much of each tile and of the image is covered, where the plan fixes the tiles."""
+    if plan.inference.tiles is None:
+        return
+    working, shape = one.probability.shape[1:], one.image.shape
+    scale = [full / size for full, size in zip(shape, working, strict=True)]
+    tiles = [
+        tuple(slice(round(p.start * s), round(p.stop * s)) for p, s in zip(tile, scale, strict=True))
+        for tile in placed_tiles(working, plan.inference)
+    ]
+    for target, mask in masks.items():
+        for line in share_lines(f"{target} {one.case.name}", mask, tiles):
+            logger.info(line)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -246,17 +244,6 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def _cases(study: Study, names: Sequence[str]) -> list[Case]:
     by_name = {case.name: case for case in study.cases}
     return [by_name[name] for name in names if name in by_name]
-
-
-def _decided(
-    targets: Sequence[str], probability: NDArray[np.uint8], cuts: Sequence[float], gates: Sequence[float]
-) -> dict[str, NDArray[np.bool_]]:
-    """Masks at or above the thresholds, left empty where the target is not believed to be there at all."""
-    masks = {target: probability[k] >= cuts[k] * 255 for k, target in enumerate(targets)}
-    for k, target in enumerate(targets):
-        if gates[k] > 0 and presence_score(probability[k]) < gates[k]:
-            masks[target] = np.zeros_like(masks[target])
-    return masks
 
 
 def _seen(run: Run, case: Case, fold: int, targets: Sequence[str]) -> dict[str, Seen]:
@@ -273,68 +260,6 @@ def _seen(run: Run, case: Case, fold: int, targets: Sequence[str]) -> dict[str, 
         )
         for k, target in enumerate(targets)
         if known[k]
-    }
-
-
-def _fit(plan: Plan, seen: Sequence[Mapping[str, Seen]]) -> dict[str, FittedThreshold]:
-    fitted = {}
-    for target in plan.data.outputs:
-        having = [one[target] for one in seen if target in one]
-        wanted = plan.scoring.threshold
-        folds = [one.fold for one in having]
-        if wanted != "fit" or all(one.empty for one in having):
-            cut = 0.5 if wanted == "fit" else float(wanted)
-            fitted[target] = FittedThreshold(cut, dict.fromkeys(folds, cut), math.nan, math.nan)
-        else:
-            fitted[target] = cross_fit_threshold([one.curve for one in having], folds)
-    return fitted
-
-
-def _fit_presences(
-    plan: Plan, seen: Sequence[Mapping[str, Seen]], fitted: Mapping[str, FittedThreshold]
-) -> dict[str, FittedPresence]:
-    """Presence thresholds where the metric asks for them and some cases lack the target."""
-    found: dict[str, FittedPresence] = {}
-    for target in plan.data.outputs if plan.scoring.metric == "challenge" else ():
-        having = [one[target] for one in seen if target in one]
-        cuts = {one.fold: _cut(fitted[target], one.fold) for one in having}
-        fit = fit_presence(having, cuts, _final_cut(fitted[target]))
-        if fit is not None:
-            found[target] = fit
-    return found
-
-
-def _pays(presence: FittedPresence) -> bool:
-    return presence.gain >= WORTH_FITTING
-
-
-def _gate(presence: FittedPresence | None, fold: int) -> float:
-    return presence.by_fold.get(fold, 0.0) if presence is not None and _pays(presence) else 0.0
-
-
-def _worth(fit: FittedThreshold) -> bool:
-    return not math.isnan(fit.gain) and fit.gain >= WORTH_FITTING
-
-
-def _cut(fit: FittedThreshold, fold: int) -> float:
-    """The threshold to judge a fold by: fitted to the other folds where that pays, 0.5 else."""
-    if math.isnan(fit.default_dice):
-        return fit.threshold
-    return fit.by_fold.get(fold, 0.5) if _worth(fit) else 0.5
-
-
-def _final_cut(fit: FittedThreshold) -> float:
-    return fit.threshold if _worth(fit) or math.isnan(fit.default_dice) else 0.5
-
-
-def _fit_record(fit: FittedThreshold) -> dict[str, Any]:
-    return {
-        "threshold": _final_cut(fit),
-        "best_threshold": fit.threshold,
-        "gain": fit.gain,
-        "dice_at_half": fit.default_dice,
-        "dice_fitted": fit.fitted_dice,
-        "used": _worth(fit),
     }
 
 
@@ -421,7 +346,7 @@ def _card(run: Run, case: Case, rows: Sequence[Mapping[str, Any]]) -> Card:
     cuts = {str(row["target"]): float(row["threshold"]) for row in rows}
     suppressed = {str(row["target"]) for row in rows if not row["predicted_pixels"]}
     gates = [2.0 if target in suppressed else 0.0 for target in targets]
-    masks = _decided(targets, probability, [cuts.get(target, 0.5) for target in targets], gates)
+    masks = decided(targets, probability, [cuts.get(target, 0.5) for target in targets], gates)
     truth, known = read_masks(case, targets, image.shape)
     picture, shown = display_plane(
         image, {**{f"truth {t}": truth[k] for k, t in enumerate(targets) if known[k]}, **masks}

@@ -13,6 +13,8 @@ from hilum.planning.plan import TrainingPlan
 from hilum.training.augmentation import pixel_matrix, recolour, theta, warp
 from hilum.training.samples import Sample
 
+_TRIALS = 500
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -32,7 +34,9 @@ def draw_batch(samples: Sequence[Sample], plan: TrainingPlan, fold: int, step: i
     """The batch of one step: crops or whole images, moved, warped and recoloured."""
     rng = np.random.default_rng([plan.seed, fold, step])
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    chosen = [_choose(samples, plan, rng) for _ in range(plan.batch)]
+    chosen = _in_turn(samples, plan, fold, step, rng) or [
+        _choose(samples, plan, rng) for _ in range(plan.batch)
+    ]
     patch, dims = plan.patch, len(plan.patch)
     thetas = np.stack(
         [
@@ -53,10 +57,41 @@ def draw_batch(samples: Sequence[Sample], plan: TrainingPlan, fold: int, step: i
     return Batch(x.contiguous(memory_format=layout), y, torch.stack([s.known for s in picked]), weight)
 
 
+def _in_turn(
+    samples: Sequence[Sample], plan: TrainingPlan, fold: int, step: int, rng: np.random.Generator
+) -> list[tuple[Sample, Sequence[float]]]:
+    """Whole images drawn as they are: each once an epoch, in another order every time; else nothing."""
+    if plan.rare_share or (samples[0].label is None and not plan.whole):
+        return []
+    places = np.arange(step * plan.batch, (step + 1) * plan.batch)
+    epochs = {int(epoch) for epoch in places // len(samples)}
+    count = len(samples)
+    orders = {e: np.random.default_rng([plan.seed, fold, 1 << 21, e]).permutation(count) for e in epochs}
+    turns = (samples[orders[int(p) // len(samples)][int(p) % len(samples)]] for p in places)
+    return [(sample, _near_middle(sample, plan, rng)) for sample in turns]
+
+
+def _labelled(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
+    """A sample of a label drawn evenly among all labels: by trial, which needs no index."""
+    wanted = int(rng.integers(len(samples[0].known) + 1))
+    for _ in range(_TRIALS):
+        sample = samples[int(rng.integers(len(samples)))]
+        if sample.label is not None and _carries(sample.label, wanted):
+            break
+    return sample
+
+
+def _carries(label: Tensor, wanted: int) -> bool:
+    """Whether a label (K,) is present; the one behind the last stands for none of them."""
+    return bool((label <= 0.5).all()) if wanted == len(label) else bool(label[wanted] > 0.5)
+
+
 def _choose(
     samples: Sequence[Sample], plan: TrainingPlan, rng: np.random.Generator
 ) -> tuple[Sample, Sequence[float]]:
     """A sample and the pixel its patch is centred on."""
+    if samples[0].label is not None and rng.random() < plan.rare_share:
+        return (sample := _labelled(samples, rng)), _near_middle(sample, plan, rng)
     if plan.rare_share and rng.random() < plan.rare_share:
         targets = [t for t in range(len(samples[0].centres)) if any(len(s.centres[t]) for s in samples)]
         if targets:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hilum.errors import TrainingError
 from hilum.planning.plan import Plan
-from hilum.training.loop import Trainer, time_steps
+from hilum.training.loop import Trainer, time_look, time_steps
+from hilum.training.watching import steps_beside_looks
 
 logger = logging.getLogger(__name__)
 FEWEST_STEPS = 20
 MARGIN = 0.96
+CPU_MARGIN = 0.88
+
+
+class TimeTooShort(TrainingError):
+    """The time allowed holds too few steps for a training to be worth anything."""
 
 
 @dataclass(frozen=True)
@@ -29,26 +36,33 @@ class Steps:
 def count_steps(plan: Plan, trainer: Callable[[], Trainer], remaining_s: float, folds: int) -> Steps:
     """Steps a fold that fit the plan's time; `remaining_s` is the wall time left for training all `folds`.
 
-    Raises TrainingError where not even 20 steps a fold fit.
+    Raises TimeTooShort where not even 20 steps a fold fit.
     """
     if plan.training.steps is not None:
         return Steps(plan.training.steps, plan.reasons.get("training.steps", "asked for"))
     by_cpu = plan.training.cpu_s is not None
     clock = time.process_time if by_cpu else time.perf_counter
     began = time.perf_counter()
-    one = time_steps(trainer(), clock=clock)
+    made = trainer()
+    most = None if plan.training.epochs is None else math.ceil(plan.training.epochs * made.epoch)
+    if most is not None and plan.training.minutes is None and not by_cpu:
+        return Steps(most, f"{plan.training.epochs:g} epochs of {made.epoch} steps")
+    one = time_steps(made, clock=clock)
+    look_s = time_look(made, clock=clock)
     spent = 0.0 if by_cpu else time.perf_counter() - began
     available = (
         plan.training.cpu_s if plan.training.cpu_s is not None else (remaining_s - spent) / max(1, folds)
     )
-    count = int(available * MARGIN / one)
+    count = steps_beside_looks(available * MARGIN, one, look_s, len(made.samples), plan.training)
     kind = "CPU s" if by_cpu else "s"
     if count < FEWEST_STEPS:
-        raise TrainingError(
+        raise TimeTooShort(
             f"only {max(0, count)} steps of {one:.2f} {kind} fit into the time; allow at least "
             f"{(FEWEST_STEPS * one * folds / MARGIN + 30) / 60:.1f} more minutes (--minutes), fewer --folds, or "
             f"shrink the images more (--set data.downsample={plan.data.downsample * 2})"
         )
+    if most is not None and most <= count:
+        return Steps(most, f"{plan.training.epochs:g} epochs of {made.epoch} steps", one)
     return Steps(count, f"{available:.0f} {kind} a fold at {one:.3f} {kind} a step, measured", one)
 
 

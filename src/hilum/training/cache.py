@@ -8,6 +8,7 @@ removed first, so that there is a whole cache or none.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import shutil
@@ -76,7 +77,7 @@ def size_of(samples: Samples) -> int:
 
 
 def write_cache(folder: Path, samples: Samples, print_: str) -> None:
-    """Write samples with the fingerprint of what they were made from. Raises HilumError where the disk refuses."""
+    """Write samples with the fingerprint of their inputs. Raises HilumError where the disk refuses."""
     index, data = folder / "samples.json", folder / "samples.npy"
     index.unlink(missing_ok=True)
     flat = [sample for found in samples.values() for sample in found]
@@ -121,12 +122,13 @@ def read_cache(folder: Path, print_: str) -> dict[str, tuple[Sample, ...]] | Non
         array = np.load(folder / "samples.npy", mmap_mode="c", allow_pickle=False)
         if array.dtype != np.float32 or array.shape != (max(1, int(content["values"])),):
             raise HilumError(f"{folder}: the array does not fit its index")
-        rest = iter(content["samples"])
+        found = [_sample(entry, array) for entry in content["samples"]]
+        ends = list(itertools.accumulate(int(count) for count in content["cases"].values()))
         return {
-            str(name): tuple(_sample(next(rest), array) for _ in range(int(count)))
-            for name, count in content["cases"].items()
+            str(name): tuple(found[start:end])
+            for name, start, end in zip(content["cases"], [0, *ends], ends, strict=False)
         }
-    except (HilumError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, StopIteration) as error:
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         logger.warning("%s: the cache cannot be used (%s); the images are read again", folder, error)
         return None
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from hilum.planning.plan import Plan
 from hilum.study.duplicates import find_contradictions, find_duplicates
 from hilum.study.study import Study
 from hilum.study.survey import survey_study
 from hilum.training.samples import Sample
 
 logger = logging.getLogger(__name__)
-HALF = 0.5
+WEIGHTS = {"half": 0.5, "drop": 0.0}
 
 
 def contradicting(study: Study) -> frozenset[str]:
@@ -24,17 +25,21 @@ def contradicting(study: Study) -> frozenset[str]:
     return frozenset(name for item in found for name in (item.pair.first, item.pair.second))
 
 
-def reconciled(samples: Sequence[Sample], names: Collection[str], how: str) -> list[Sample]:
-    """The training samples with those of `names` left out ("drop"), counted half ("half") or as they are.
+def reconciled(
+    samples: Mapping[str, Sequence[Sample]], study: Study, plan: Plan
+) -> dict[str, tuple[Sample, ...]]:
+    """The samples of each case, those of contradicting cases with weight 0 ("drop") or 0.5 ("half").
 
-    Where nothing else would be left, all are kept.
+    Samples of weight 0 are not trained on; what is predicted and scored stays as it is.
     """
-    touched = sum(sample.name in names for sample in samples)
-    if how == "keep" or not touched or touched == len(samples):
-        return list(samples)
-    logger.info("contradicting masks: %d of %d training samples (%s)", touched, len(samples), how)
-    if how == "drop":
-        return [sample for sample in samples if sample.name not in names]
-    return [
-        replace(sample, weight=sample.weight * HALF) if sample.name in names else sample for sample in samples
-    ]
+    weight = WEIGHTS.get(plan.data.contradictions)
+    names = contradicting(study) & samples.keys() if weight is not None else frozenset()
+    if names:
+        how = plan.data.contradictions
+        logger.info("%d of %d cases contradict each other: %s", len(names), len(samples), how)
+    return {
+        name: tuple(replace(one, weight=one.weight * (weight or 0.0)) for one in found)
+        if name in names
+        else tuple(found)
+        for name, found in samples.items()
+    }

@@ -13,11 +13,12 @@ from hilum.planning.device import free_memory_bytes
 from hilum.planning.plan import Plan
 from hilum.study.masks import read_case_image
 from hilum.study.study import Case
-from hilum.training.cache import fingerprint, read_cache, size_of, worth_keeping, write_cache
+from hilum.training.cache import Samples, fingerprint, read_cache, size_of, worth_keeping, write_cache
 from hilum.training.samples import Sample
 
 logger = logging.getLogger(__name__)
 MEMORY_SHARE = 0.7
+WRITTEN_BYTES_S = 2e8
 
 
 def gather_samples(
@@ -54,9 +55,12 @@ def gather_kept(cases: Sequence[Case], plan: Plan, folder: Path) -> dict[str, tu
     return gathered
 
 
-def keep_samples(
-    gathered: dict[str, tuple[Sample, ...]], print_: str, folder: Path, decoding_s: float
-) -> None:
+def keeping_s(gathered: Samples) -> float:
+    """Seconds to set aside for keeping samples."""
+    return size_of(gathered) / WRITTEN_BYTES_S
+
+
+def keep_samples(gathered: Samples, print_: str, folder: Path, decoding_s: float) -> None:
     """Write a cache where it pays, and say why."""
     size = size_of(gathered)
     why = worth_keeping(len(gathered), decoding_s, size, folder)

@@ -26,6 +26,7 @@ from hilum.training.optimisation import (
 )
 from hilum.training.samples import Sample
 from hilum.training.state import History, TrainingState, load_state, save_state
+from hilum.training.watching import LOSS, Measure, Watched, epoch_steps, look, look_every, watched_score
 
 logger = logging.getLogger(__name__)
 LOGGED_ROWS = 200
@@ -62,6 +63,8 @@ class Trainer:
     fold: int
     fabric: Fabric
     classes: Tensor
+    held_back: Sequence[Sample] = ()
+    rate_scale: float = 1.0
 
     def __post_init__(self) -> None:
         self.network = channels_last(self.network.to(self.fabric.device)).train()
@@ -70,10 +73,15 @@ class Trainer:
         self.loss = find_loss(self.plan.training.loss)
         self._wrapped, self._stepper = self.fabric.setup(self.network, self.optimiser)
 
+    @property
+    def epoch(self) -> int:
+        """Steps in which as many samples are drawn as there are."""
+        return epoch_steps(len(self.samples), self.plan.training)
+
     def step(self, step: int, steps: int) -> tuple[float, Tensor, Batch]:
         """One step: the loss, the logits (B, K[, *S]) and the batch. A NaN loss or gradient moves nothing."""
         settings = self.plan.training
-        set_learning_rate(self.optimiser, learning_rate(settings, step, steps))
+        set_learning_rate(self.optimiser, learning_rate(settings, step, steps) * self.rate_scale)
         batch = draw_batch(self.samples, settings, self.fold, step).to(self.fabric.device)
         torch.manual_seed(hash((settings.seed, self.fold, step)) % 2**31)
         logits = self._wrapped(batch.x).float()
@@ -106,17 +114,19 @@ def train_fold(
     """
     state = load_state(state_path, trainer.network, trainer.average.network, trainer.optimiser)
     keeper = _StateKeeper(state_path)
+    watching = _Watching(trainer, state, steps, measure)
     every = max(1, steps // LOGGED_ROWS)
     step, history = state.step, state.history
-    since: list[float] = []
+    since = list(state.losses)
     bad = 0
-    started = time.perf_counter() - state.seconds
+    clock = _Clock(state.seconds, state.cpu_s)
 
     def current() -> TrainingState:
-        return TrainingState(step, time.perf_counter() - started, history)
+        spent, watched = (clock.wall_s(), clock.cpu_s()), watching.watched.to_json()
+        return TrainingState(step, *spent, history, tuple(since), watched, watching.best)
 
     try:
-        while step < steps:
+        while step < steps and not watching.watched.stopped:
             loss, logits, batch = trainer.step(step, steps)
             step += 1
             since, bad = ([*since, loss], 0) if math.isfinite(loss) else (since, bad + 1)
@@ -126,34 +136,76 @@ def train_fold(
                     f"rate (--set training.learning_rate={trainer.plan.training.learning_rate / 10:g}) "
                     "or use --set training.precision=32-true"
                 )
-            if step % every == 0 or step == steps:
-                row = _row(trainer, step, steps, current().seconds, since, logits, batch, measure)
-                history, since = history.with_row(row), []
+            seen = watching.look(step)
+            if step % every == 0 or step == steps or seen:
+                row = _row(trainer, steps, current(), logits, batch, measure)
+                history, since = history.with_row({**row, **seen}), []
                 if watch:
                     watch(Progress(trainer.fold, step, steps, row))
             keeper.keep(trainer, current)
     except KeyboardInterrupt:
         save_state(state_path, trainer.network, trainer.average.network, trainer.optimiser, current())
         raise
-    return trainer.average.network, history
+    return watching.chosen(), history
+
+
+class _Watching:
+    """Looks at the held-back samples now and then, and does to the trainer what follows from it."""
+
+    def __init__(self, trainer: Trainer, state: TrainingState, steps: int, measure: Measure | None) -> None:
+        self.trainer, self.measure, self.steps = trainer, measure, steps
+        self.every = look_every(len(trainer.samples), steps, trainer.plan.training)
+        self.watched, self.best = Watched(**state.watched), dict(state.best)
+        trainer.rate_scale = self.watched.scale
+
+    def look(self, step: int) -> dict[str, float]:
+        """Scores of the held-back samples where a look is due, else nothing."""
+        trainer = self.trainer
+        if not trainer.held_back or (step % self.every and step != self.steps):
+            return {}
+        seen = look(trainer.average.network, trainer.held_back, trainer.plan, self.measure)
+        self.watched = self.watched.next(watched_score(seen), seen[LOSS], step, trainer.plan.training)
+        trainer.rate_scale = self.watched.scale
+        if trainer.plan.training.keep == "best" and self.watched.best_step == step:
+            network = trainer.average.network.state_dict()
+            self.best = {name: value.detach().clone() for name, value in network.items()}
+        return seen
+
+    def chosen(self) -> nn.Module:
+        """The averaged network: its last weights, or the best ones met."""
+        network = self.trainer.average.network
+        if self.best:
+            network.load_state_dict(self.best)
+        return network
 
 
 def _row(
     trainer: Trainer,
-    step: int,
     steps: int,
-    seconds: float,
-    losses: Sequence[float],
+    now: TrainingState,
     logits: Tensor,
     batch: Batch,
     measure: Callable[[Tensor, Batch], Mapping[str, float]] | None,
 ) -> dict[str, float]:
-    row: dict[str, float] = {"step": step, "seconds": round(seconds, 3)}
-    row["loss"] = sum(losses) / len(losses) if losses else math.nan
-    row["lr"] = learning_rate(trainer.plan.training, step - 1, steps)
+    row: dict[str, float] = {"step": now.step, "seconds": round(now.seconds, 3), "cpu_s": round(now.cpu_s, 3)}
+    row["loss"] = sum(now.losses) / len(now.losses) if now.losses else math.nan
+    row["lr"] = learning_rate(trainer.plan.training, now.step - 1, steps) * trainer.rate_scale
     if measure:
         row.update(measure(activate(logits, trainer.plan.model.activation), batch))
     return row
+
+
+class _Clock:
+    """Wall and CPU seconds of a training, what was spent before a resume included."""
+
+    def __init__(self, wall_s: float, cpu_s: float) -> None:
+        self._wall, self._cpu = time.perf_counter() - wall_s, time.process_time() - cpu_s
+
+    def wall_s(self) -> float:
+        return time.perf_counter() - self._wall
+
+    def cpu_s(self) -> float:
+        return time.process_time() - self._cpu
 
 
 class _StateKeeper:
@@ -184,3 +236,13 @@ def time_steps(
         trainer.step(3 + count, 1000)
         count += 1
     return (clock() - started) / count
+
+
+def time_look(trainer: Trainer, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds that one look at the held-back samples takes on `clock`; 0 where there are none."""
+    if not trainer.held_back:
+        return 0.0
+    look(trainer.average.network, trainer.held_back[:64], trainer.plan, None)
+    started = clock()
+    look(trainer.average.network, trainer.held_back, trainer.plan, None)
+    return clock() - started

@@ -25,7 +25,10 @@ def activate(logits: Tensor, activation: str) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """The wanted output `y` (B, K[, *S]), `known` (B, K), `weight` (B,) by sample, `classes` (K,) by output."""
+    """The wanted output `y` (B, K[, *S]), `known` (B, K), `weight` (B,) by sample, `classes` by output.
+
+    `classes` (K,) weighs outputs; for whole-image labels (2, K) weighs their absence, then their presence.
+    """
 
     y: Tensor
     known: Tensor
@@ -56,12 +59,11 @@ def entropy(logits: Tensor, wanted: Wanted) -> Tensor:
 
 
 def _balance(wanted: Wanted) -> Tensor:
-    """Weight by output for whole-image labels: `classes` where positive, 1 where not."""
-    return (
-        torch.where(wanted.y > 0.5, wanted.classes, 1.0)
-        if wanted.y.ndim == 2
-        else torch.ones_like(wanted.known)
-    )
+    """Weight by output for whole-image labels: `classes` where present, 1 or the weight of absence else."""
+    if wanted.y.ndim != 2:
+        return torch.ones_like(wanted.known)
+    absent, present = wanted.classes if wanted.classes.ndim == 2 else (wanted.y.new_ones(()), wanted.classes)
+    return torch.where(wanted.y > 0.5, present, absent)
 
 
 def dice(logits: Tensor, wanted: Wanted) -> Tensor:

@@ -79,6 +79,11 @@ class Run:
         """Folder of out-of-fold masks."""
         return self.folder / "predictions"
 
+    @property
+    def cache(self) -> Path:
+        """Folder of prepared images, for going on; may be removed at any time."""
+        return self.folder / "cache"
+
     def fold(self, index: int) -> Path:
         """Folder of one fold."""
         return self.folder / f"fold-{index}"

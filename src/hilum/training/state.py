@@ -30,11 +30,18 @@ class History:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Steps done, seconds spent and the history so far."""
+    """Steps done, wall and CPU seconds, the history and the losses not yet in a row of it.
+
+    `watched` is what watching saw, `best` the best weights it met.
+    """
 
     step: int = 0
     seconds: float = 0.0
+    cpu_s: float = 0.0
     history: History = field(default_factory=History)
+    losses: tuple[float, ...] = ()
+    watched: Mapping[str, Any] = field(default_factory=dict)
+    best: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def save_state(
@@ -43,9 +50,11 @@ def save_state(
     """Write everything that resuming needs, whole or not at all."""
     tensors: dict[str, Tensor] = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in state.best.items()}
     for index, slots in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
-    notes = {"step": state.step, "seconds": state.seconds, "history": list(state.history.rows)}
+    notes = {name: getattr(state, name) for name in ("step", "seconds", "cpu_s", "losses")}
+    notes |= {"history": list(state.history.rows), "watched": dict(state.watched)}
     save_tensors(path, tensors, {"state": json.dumps(notes)})
 
 
@@ -63,8 +72,12 @@ def load_state(
         network.load_state_dict(_part(tensors, "network."))
         average.load_state_dict(_part(tensors, "average."))
         optimiser.load_state_dict(_optimiser_dict(optimiser, _part(tensors, "optimiser.")))
+        _lay_out_as_weights(optimiser)
         saved = json.loads(notes["state"])
-        return TrainingState(int(saved["step"]), float(saved["seconds"]), History(tuple(saved["history"])))
+        rows, best = History(tuple(saved["history"])), _part(tensors, "best.")
+        spent = float(saved["seconds"]), float(saved["cpu_s"])
+        losses = tuple(float(loss) for loss in saved["losses"])
+        return TrainingState(int(saved["step"]), *spent, rows, losses, dict(saved["watched"]), best)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{path}: is not a state of this run ({error}); remove it to start the fold again"
@@ -97,3 +110,11 @@ def _optimiser_dict(optimiser: torch.optim.Optimizer, flat: Mapping[str, Tensor]
         index, _, slot = name.partition(".")
         slots.setdefault(int(index), {})[slot] = value
     return {"state": slots, "param_groups": optimiser.state_dict()["param_groups"]}
+
+
+def _lay_out_as_weights(optimiser: torch.optim.Optimizer) -> None:
+    """Give moments the memory layout of their weights: fused steps walk both side by side."""
+    for weight, slots in optimiser.state.items():
+        for slot, value in slots.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                slots[slot] = torch.empty_like(weight, dtype=value.dtype).copy_(value)

@@ -37,7 +37,7 @@ def cut_samples(samples: Sequence[Sample], plan: Plan) -> list[Sample]:
 
 
 def cut(sample: Sample, counts: Sequence[int], size: Sequence[int]) -> Iterator[Sample]:
-    """Tiles of a sample (C, Y, X): `counts` (rows, columns) of `size`, evenly spread; views, nothing is copied."""
+    """Tiles of a sample: `counts` (rows, columns) of `size`, evenly spread; views, nothing is copied."""
     height, width = sample.shape[-2:]
     for top in even_starts(height, size[0], counts[0]):
         for left in even_starts(width, size[1], counts[1]):

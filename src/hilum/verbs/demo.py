@@ -6,9 +6,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from hilum.image.readers import probe
 from hilum.phantoms.make import make_phantom, phantom_kind
+from hilum.training.budget import FEWEST_STEPS, TimeTooShort
 from hilum.training.loop import Watch
 from hilum.training.run import Run, check_new
+from hilum.verbs.evaluate import evaluate_submission
 from hilum.verbs.predict import Delivered, predict
 from hilum.verbs.train import train
 
@@ -36,7 +39,8 @@ def demo(
     """Make a phantom study in `out`, train on it, predict its new images.
 
     Under three quarters of a minute the images are half as large and two folds are enough, so that each
-    network still gets some hundred steps. Raises RunError where `out` is not empty.
+    network still gets some hundred steps; a machine too slow even for that takes the fewest steps there are.
+    Raises RunError where `out` is not empty.
     """
     out = Path(out)
     check_new(out)
@@ -47,11 +51,27 @@ def demo(
     folds = 2 if short and not given else None
     if folds:
         logger.info("%g minutes are short: images of half the size, and two folds", minutes)
-    run = train(study, out / "run", minutes=minutes, folds=folds, watch=watch)
+    try:
+        run = train(study, out / "run", minutes=minutes, folds=folds, watch=watch)
+    except TimeTooShort as error:
+        logger.warning("%s; going on with %d steps a fold", error, FEWEST_STEPS)
+        run = train(study, out / "run", steps=FEWEST_STEPS, folds=folds, watch=watch)
     new = next(
         (folder for folder in (study / "pred", study / "test", study / "new") if folder.is_dir()), study
     )
-    return Demonstration(study, run, predict(run.folder, new, out / "results"))
+    return Demonstration(study, run, _predicted(run, study, new, out / "results"))
+
+
+def _predicted(run: Run, study: Path, new: Path, out: Path) -> Delivered:
+    """The new images predicted; where the phantom brings a challenge's solution, submitted and scored too."""
+    solution = study / "solution.csv"
+    if not solution.is_file():
+        return predict(run.folder, new, out)
+    done = predict(run.folder, new, out, submission="kaggle-rle")
+    height, width = probe(next(path for path in sorted(new.iterdir()) if path.is_file())).shape
+    score = evaluate_submission(done.summary["submission"], solution, (width, height))
+    logger.info("submission.csv: mean Dice %.3f, 1 where both are empty", score["mean"])
+    return done
 
 
 def _half_size(kind: str) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +30,16 @@ def evaluate(
         )
     target = Path(out) if out else opened.folder / "evaluated" / Path(folder).resolve().name
     return predict(run, folder, target).summary
+
+
+def evaluate_submission(
+    submission: str | Path, solution: str | Path, size: tuple[int, int] = (580, 420)
+) -> dict[str, Any]:
+    """Score a challenge's submission against its solution; `size` is (width, height) of the images in pixels.
+
+    Mean Dice over images, 1 where truth and prediction are both empty. Raises HilumError where a file
+    cannot be read or an image is missing.
+    """
+    from hilum.exchange.kaggle_rle import score_submission
+
+    return asdict(score_submission(Path(submission), Path(solution), (size[1], size[0])))

@@ -7,7 +7,7 @@ import io
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from hilum.explanation.choice import choose
 from hilum.files import whole_file, write_text
 from hilum.inference.predictor import Predictor
 from hilum.models.features import feature_layers
+from hilum.reporting.blocks import Section
 from hilum.reporting.explanations import (
     activation_picture,
+    case_rows,
     case_section,
     feature_picture,
     occlusion_picture,
@@ -30,6 +32,7 @@ from hilum.reporting.explanations import (
 from hilum.reporting.overlay import Pixels
 from hilum.reporting.page import write_report
 from hilum.study.masks import read_case_image
+from hilum.study.names import counted
 from hilum.study.study import Case
 from hilum.training.run import Run, check_new, open_run
 from hilum.verbs.predict import find_cases, load_predictor
@@ -42,7 +45,7 @@ WITH_FEATURES = 6
 
 @dataclass(frozen=True)
 class Explained:
-    """What `explain` wrote: the folder, its page, a row for each case and output, what was left out and why."""
+    """What `explain` wrote: the folder, its page, a row for each case and output, what was left out."""
 
     out: Path
     page: Path
@@ -88,18 +91,19 @@ def explain(
         network=network,
     )
     left_out: list[str] = []
-    explained = []
-    stream = _explained(cases, predictor, question, left_out if skip_bad else None)
-    for index, case in enumerate(stream):
+    rows: list[dict[str, Any]] = []
+    sections: list[Section] = []
+    for index, case in enumerate(_explained(cases, predictor, question, left_out if skip_bad else None)):
         _write_pictures(out / case.name, case)
-        explained.append(case if index < WITH_FEATURES else replace(case, features=()))
+        rows += case_rows(case)
+        if index < SHOWN:
+            sections.append(case_section(case, features=index < WITH_FEATURES))
         if told:
             told(index + 1, len(cases))
-    if not explained:
+    if not rows:
         raise HilumError(f"no image could be explained: {'; '.join(left_out)}")
-    rows = _rows(explained)
     write_text(out / "uncertainty.csv", _csv(rows))
-    page = _write_page(out, opened, network, explained)
+    page = _write_page(out, opened, network, rows, sections)
     return Explained(out, page, tuple(rows), tuple(left_out))
 
 
@@ -150,21 +154,6 @@ def _safe(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name)
 
 
-def _rows(explained: Sequence[CaseExplanation]) -> list[dict[str, Any]]:
-    return [
-        {
-            "case": case.name,
-            "output": output.name,
-            "share" if output.mask is not None else "probability": round(output.probability, 6),
-            "uncertainty": round(output.uncertainty, 6),
-            "disagreement": round(output.disagreement, 6),
-            "predictions": case.members,
-        }
-        for case in explained
-        for output in case.outputs
-    ]
-
-
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]))
@@ -173,17 +162,19 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _write_page(out: Path, run: Run, network: int, explained: Sequence[CaseExplanation]) -> Path:
-    shown = explained[:SHOWN]
-    files = "All pictures at full size lie beside this page, in a folder for each case."
-    if len(explained) > SHOWN:
-        files += f" The first {SHOWN} of {len(explained)} cases are shown here."
-    sections = [reading_section(explained, files), *(case_section(case) for case in shown)]
-    plan, folds = run.plan, len(run.trained_folds())
-    title = f"Why: {', '.join(plan.data.outputs)}"
+def _write_page(
+    out: Path, run: Run, network: int, rows: Sequence[dict[str, Any]], sections: Sequence[Section]
+) -> Path:
+    plan, trained = run.plan, run.trained_folds()
+    cases = len({row["case"] for row in rows})
+    note = "All pictures at full size lie beside this page, in a folder for each case."
+    if cases > len(sections):
+        note += f" The first {len(sections)} of {cases} cases are shown here."
+    if len(sections) > WITH_FEATURES:
+        note += f" The feature maps of the first {WITH_FEATURES} are."
     subtitle = (
-        f"{len(explained)} {'image' if len(explained) == 1 else 'images'}; network {plan.model.name} of fold "
-        f"{run.trained_folds()[network]}, uncertainty of {folds} {'fold' if folds == 1 else 'folds'}, "
-        f"run {run.folder.resolve().name}"
+        f"{counted(cases, 'image')}; network {plan.model.name} of fold {trained[network]}, uncertainty of "
+        f"{counted(len(trained), 'fold')}, run {run.folder.resolve().name}"
     )
-    return write_report(out / "explain.html", title, subtitle, sections)
+    title = f"Why: {', '.join(plan.data.outputs)}"
+    return write_report(out / "explain.html", title, subtitle, [reading_section(rows, note), *sections])

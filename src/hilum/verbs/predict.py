@@ -10,6 +10,7 @@ from typing import Any
 
 from hilum import tasks
 from hilum.errors import HilumError, ImageError, StudyError
+from hilum.exchange.submissions import start_submission
 from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
@@ -42,23 +43,27 @@ def predict(
     *,
     probabilities: bool = False,
     overlays: bool = True,
+    submission: str | None = None,
     device: str = "auto",
     skip_bad: bool = False,
     told: Told | None = None,
 ) -> Delivered:
     """Predict images (files or folders) with all folds of a run together; scores where labels are there.
 
-    Raises RunError where `run` is not a trained run or `out` is not empty, ImageError for an unreadable
+    `submission` names a challenge's file to write besides ("kaggle-rle"). Raises RunError where `run` is not a trained run or `out` is not empty, ImageError for an unreadable
     image unless `skip_bad` leaves it out.
     """
     opened = open_run(Path(run))
     check_new(Path(out))
+    collected = start_submission(submission, opened.plan) if submission else None
     cases = find_cases([images] if isinstance(images, str | Path) else images, opened.plan)
     predictor = load_predictor(opened, device)
     left_out: list[str] = []
     stream = _predicted(cases, predictor, left_out if skip_bad else None, told)
-    delivery = Delivery(Path(out), probabilities, overlays)
+    delivery = Delivery(Path(out), probabilities, overlays, collected.add if collected else None)
     summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
+    if collected:
+        summary = {**summary, "submission": str(collected.write(Path(out)))}
     return Delivered(Path(out), len(cases) - len(left_out), tuple(left_out), summary)
 
 

@@ -22,10 +22,13 @@ from hilum.planning.planner import Wishes, make_plan, wished_folds
 from hilum.study.open import open_study
 from hilum.study.splits import Splits, make_folds, read_splits
 from hilum.study.study import Study
+from hilum.study.validation import hold_back
 from hilum.tasks.task import Task
 from hilum.training.budget import count_steps, with_steps
-from hilum.training.contradictions import contradicting, reconciled
-from hilum.training.gather import gather_kept, gather_samples, keep_samples
+from hilum.training.cache import fingerprint
+from hilum.training.contradictions import reconciled
+from hilum.training.copies import with_copies
+from hilum.training.gather import gather_kept, gather_samples, keep_samples, keeping_s
 from hilum.training.loop import Trainer, Watch, make_fabric, train_fold
 from hilum.training.run import (
     Run,
@@ -41,10 +44,12 @@ from hilum.training.run import (
 )
 from hilum.training.samples import Sample
 from hilum.training.tiling import cut_samples
+from hilum.training.watching import needs_watching
 from hilum.verbs.report import report
 
 logger = logging.getLogger(__name__)
 SCORING_S_A_MEGAPIXEL = 0.5
+SCORING_S_A_CASE = 0.01
 CLOSING_S = 4.0
 HASHED_BYTES = 64_000_000
 
@@ -92,7 +97,8 @@ def train(
         run = open_run(out, trained=False)
         study = open_study(Path(folder), group_by=run.plan.data.group_by, skip_bad=skip_bad)
         _check_same(run, study)
-        samples: Samples = gather_kept(_needed(study, run.splits), run.plan, run.cache)
+        gathered = gather_kept(_needed(study, run.splits), run.plan, run.cache)
+        samples: Samples = reconciled(gathered, study, run.plan)
     else:
         check_new(out)
         study = open_study(Path(folder), group_by=group_by, skip_bad=skip_bad)
@@ -106,13 +112,21 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
     """Plan, split, decode and time a few steps; then the run's first files are written."""
     splits = _splits(study, wishes, options)
     planned = make_plan(study, wishes, len(splits.folds), splits.reason)
+    share = planned.plan.training.validation
+    if share:
+        splits = hold_back(splits, study, share, tasks.get_task(planned.plan.task).balance(study))
     for line in _told(study, splits, planned.plan):
         logger.info(line)
-    samples = gather_samples(_needed(study, splits), planned.plan)
+    needed, reading = _needed(study, splits), time.perf_counter()
+    gathered = gather_samples(needed, planned.plan)
+    decoding_s = time.perf_counter() - reading
+    samples = reconciled(gathered, study, planned.plan)
     todo = _todo(splits, options)
     initial = start_weights(open_run(options.init)) if options.init else None
     remaining = (planned.plan.training.minutes or 0) * 60 - (time.perf_counter() - started)
-    reserve = _scoring_s(planned.plan, study, [splits.folds[index].test for index in todo], samples)
+    predicted = [(*splits.folds[index].test, *_watched(planned.plan, splits, index)) for index in todo]
+    reserve = _scoring_s(planned.plan, study, predicted, samples)
+    reserve += keeping_s(gathered)
 
     def trainer() -> Trainer:
         return _trainer(planned.plan, samples, splits, todo[0], initial)
@@ -121,7 +135,9 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
     plan = with_steps(planned.plan, steps)
     logger.info("%d steps a fold: %s", steps.count, steps.reason)
     notes = {"started": datetime.now().astimezone().isoformat(timespec="seconds"), "inputs": _hashes(study)}
-    return start_run(out, plan, study, splits, notes), samples
+    run = start_run(out, plan, study, splits, notes)
+    keep_samples(gathered, fingerprint(needed, plan), run.cache, decoding_s)
+    return run, samples
 
 
 def _splits(study: Study, wishes: Wishes, options: Options) -> Splits:
@@ -157,7 +173,8 @@ def _needed(study: Study, splits: Splits) -> list[Any]:
 def _trainer(
     plan: Plan, samples: Samples, splits: Splits, fold: int, initial: Mapping[str, torch.Tensor] | None
 ) -> Trainer:
-    training = [sample for name in splits.folds[fold].train for sample in samples[name]]
+    drawn = [s for name in splits.folds[fold].train for s in samples[name] if s.weight > 0]
+    training = with_copies(cut_samples(drawn, plan), plan.training, fold)
     if not training:
         raise StudyError(f"fold {fold}: no case is left to train on")
     network = make_network(plan)
@@ -165,7 +182,14 @@ def _trainer(
         initialise(network, initial)
     weights = tasks.get_task(plan.task).class_weights(training, plan)
     fabric = make_fabric(plan)
-    return Trainer(network, plan, training, fold, fabric, torch.tensor(weights).to(fabric.device))
+    held_back = [sample for name in _watched(plan, splits, fold) for sample in samples[name]]
+    classes = torch.tensor(weights).to(fabric.device)
+    return Trainer(network, plan, training, fold, fabric, classes, held_back)
+
+
+def _watched(plan: Plan, splits: Splits, fold: int) -> tuple[str, ...]:
+    """Names of the cases that are looked at while training."""
+    return splits.folds[fold].val if needs_watching(plan.training) else ()
 
 
 def _train_folds(run: Run, study: Study, samples: Samples, options: Options, watch: Watch | None) -> None:
@@ -191,13 +215,17 @@ def _train_folds(run: Run, study: Study, samples: Samples, options: Options, wat
 
 
 def _predict_fold(run: Run, samples: Samples, index: int) -> None:
-    """Keep the out-of-fold probabilities of one fold's test cases."""
-    folder = run.evaluation / "probabilities"
-    missing = [name for name in run.splits.folds[index].test if not (folder / f"{name}.npz").is_file()]
+    """Keep the probabilities of one fold's test cases and of those that were held back."""
+    parts = {
+        run.evaluation / "probabilities": run.splits.folds[index].test,
+        run.evaluation / "validation" / f"fold-{index}": _watched(run.plan, run.splits, index),
+    }
+    wanted = [(folder, name) for folder, names in parts.items() for name in names]
+    missing = [(folder, name) for folder, name in wanted if not (folder / f"{name}.npz").is_file()]
     if not missing:
         return
     predictor = make_predictor([load_network(run, index)], run.plan)
-    for name in missing:
+    for folder, name in missing:
         (sample,) = samples[name]
         keep(folder, name, predictor.prepared(sample.stack[: sample.channels]))
 
@@ -221,7 +249,7 @@ def _scoring_s(plan: Plan, study: Study, tested: Sequence[Sequence[str]], sample
     names = [name for fold in tested for name in fold]
     working = sum(sample.stack[0].numel() for name in names for sample in samples[name])
     full = working * plan.data.downsample**2 * max(1, len(plan.data.outputs)) / 1e6
-    return CLOSING_S + full * SCORING_S_A_MEGAPIXEL
+    return CLOSING_S + full * SCORING_S_A_MEGAPIXEL + len(names) * SCORING_S_A_CASE
 
 
 def _check_same(run: Run, study: Study) -> None:

@@ -1,0 +1,48 @@
+"""Groups held back from training: for watching, calibration and the operating point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from hilum.errors import StudyError
+from hilum.study.balance import spread, units_of
+from hilum.study.names import counted
+from hilum.study.splits import Fold, Splits
+from hilum.study.study import Study
+
+
+def hold_back(
+    splits: Splits,
+    study: Study,
+    share: float,
+    balance: Mapping[str, Sequence[float]] | None = None,
+    seed: int = 0,
+) -> Splits:
+    """Folds whose training groups give up a share (0 to 0.5) for validation; folds that have one keep it.
+
+    Whole groups are moved, balanced as folds are. Raises StudyError where a fold has one group only.
+    """
+    folds = tuple(
+        fold if fold.val else _held_back(fold, study, share, balance, seed) for fold in splits.folds
+    )
+    if folds == splits.folds:
+        return splits
+    words = f"; {100 * share:.0f} % of the groups of each training part are held back"
+    return replace(splits, folds=folds, reason=splits.reason + words)
+
+
+def _held_back(
+    fold: Fold, study: Study, share: float, balance: Mapping[str, Sequence[float]] | None, seed: int
+) -> Fold:
+    inside = set(fold.train)
+    units = units_of([case for case in study.cases if case.name in inside], ())
+    if len(units) < 2:
+        raise StudyError(
+            f"training.validation={share:g}: the training part has {counted(len(units), 'group')}, and a "
+            "group is not split; set training.validation=0"
+        )
+    parts = min(len(units), max(2, round(1 / share)))
+    place = spread(units, parts, balance, seed)
+    train = tuple(name for name in fold.train if place[name] != 0)
+    return Fold(train, fold.test, tuple(name for name in fold.train if place[name] == 0))

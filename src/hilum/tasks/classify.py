@@ -1,0 +1,318 @@
+"""Classification: labels of whole images become tensors, probabilities decisions at an operating point."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hilum.errors import HilumError
+from hilum.files import read_json, write_json
+from hilum.image.image import Image
+from hilum.inference.keeping import kept
+from hilum.planning import label_rules, rules
+from hilum.planning.draft import Draft
+from hilum.planning.fingerprint import Fingerprint
+from hilum.planning.plan import Plan
+from hilum.reporting.blocks import Headline, Section, headline
+from hilum.study.study import Case, Study
+from hilum.tasks import label_files, label_pages
+from hilum.tasks.decisions import (
+    Decision,
+    Outcome,
+    class_names,
+    decision_from_json,
+    is_exclusive,
+    labels_of,
+    learn_decision,
+    ordered_classes,
+    rule_of,
+)
+from hilum.tasks.exploration import explore
+from hilum.tasks.task import Delivery, Predicted
+from hilum.training.batches import Batch
+from hilum.training.prepare import prepare_image
+from hilum.training.run import Run
+from hilum.training.samples import Sample, labelled_sample
+
+logger = logging.getLogger(__name__)
+DECISION = "decision.json"
+
+
+class Classify:
+    """The classification task; see `hilum.tasks.task.Task` for what each method owes."""
+
+    name = "classify"
+
+    def accepts(self, study: Study) -> bool:
+        """Whether images are labelled."""
+        return bool(study.classes) and any(case.labels for case in study.cases)
+
+    def why(self, study: Study) -> str:
+        """Labels of so many classes."""
+        kind = "one class an image" if study.exclusive else "each with or without every label"
+        return f"images are labelled, {len(study.classes)} class(es), {kind}"
+
+    def plan(
+        self, draft: Draft, study: Study, fingerprint: Fingerprint, folds: int, folds_reason: str
+    ) -> None:
+        """One size for all images, a small network to match, augmentation from the framing."""
+        classes = ordered_classes(study.classes)
+        binary = study.exclusive and len(classes) == 2
+        outputs = classes[-1:] if binary else classes
+        rules.plan_data(draft, fingerprint, outputs, folds, folds_reason)
+        if binary:
+            draft.set("data.outputs", list(outputs), f"what is looked for; {classes[0]} is its absence")
+        softmax = study.exclusive and not binary
+        why = "classes exclude each other" if softmax else "one yes-or-no question an output"
+        draft.set("model.activation", "softmax" if softmax else "sigmoid", why)
+        size = label_rules.plan_size(draft, fingerprint, folds)
+        label_rules.plan_network(draft, size)
+        label_rules.plan_learning(draft, fingerprint)
+        rules.plan_orientation(draft, fingerprint)
+        rules.plan_intensity(draft, fingerprint)
+        label_rules.plan_distortion(draft, fingerprint)
+        validated = {"val", "test"} <= {case.split for case in study.cases}
+        label_rules.plan_holding_back(draft, folds, validated, len(study.cases))
+
+    def balance(self, study: Study) -> Mapping[str, Sequence[float]]:
+        """The labels of each case, unknown ones as 0."""
+        return {
+            case.name: [0.0 if math.isnan(x) else x for x in labels_of(case, study.classes)]
+            for case in study.cases
+        }
+
+    def samples(self, case: Case, image: Image, plan: Plan) -> Sequence[Sample]:
+        """The whole image with its labels; unknown ones are masked."""
+        label = torch.tensor(labels_of(case, plan.data.outputs))
+        known = torch.isfinite(label).float()
+        soft = torch.nan_to_num(label) * (1 - 2 * plan.training.smoothing) + plan.training.smoothing
+        return [labelled_sample(case.name, prepare_image(image, plan.data), soft, known)]
+
+    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Any:
+        """Weights (2, K) of absence and presence of each output, so that both count alike; mean 1."""
+        label = torch.stack([sample.label for sample in samples if sample.label is not None])
+        known = torch.stack([sample.known for sample in samples])
+        present = ((label > 0.5) * known).sum(0).tolist()
+        total = known.sum(0).tolist()
+        if is_exclusive(plan):
+            return [sum(present) / (len(present) * max(1.0, count)) for count in present]
+        pairs = [balanced_weights(t - p, p) for t, p in zip(total, present, strict=True)]
+        return [list(side) for side in zip(*pairs, strict=True)]
+
+    def measure(self, probability: Tensor, batch: Batch, plan: Plan) -> Mapping[str, float]:
+        """Accuracy at 0.5 and, of a yes-or-no question with both answers there, the AUC."""
+        truth, known = (batch.y > 0.5).cpu(), batch.known.cpu() > 0
+        if is_exclusive(plan):
+            right = probability.cpu().argmax(1) == batch.y.cpu().argmax(1)
+            return {"accuracy": float(right[known.all(1)].double().mean())}
+        right = ((probability.cpu() > 0.5) == truth)[known]
+        scores = {"accuracy": float(right.double().mean())}
+        if probability.shape[1] == 1:
+            scores["auc"] = _auc(probability.cpu()[known].double(), truth[known])
+        return scores
+
+    def evaluate(self, run: Run, study: Study) -> dict[str, Any]:
+        """Learn temperature and threshold on held-out cases, then decide and score every test case."""
+        plan, classes = run.plan, class_names(run.plan, study)
+        tested = _tested(run, study)
+        held_out = {fold: _held_out(run, study, tested, fold) for fold in run.trained_folds()}
+        decisions = {fold: learn_decision(found, plan) for fold, found in held_out.items()}
+        summary = label_files.summarise(tested, decisions, plan, classes)
+        summary |= _beside(tested, held_out, decisions, plan, classes)
+        final = learn_decision(_all_held_out(run, study, tested), plan)
+        rows = label_files.image_rows(tested, decisions, plan, classes, study.root)
+        label_files.write_rows(run.evaluation / "cases.csv", rows)
+        write_json(run.evaluation / DECISION, final.to_json())
+        write_json(run.evaluation / "exploration.json", explore(study))
+        write_json(run.evaluation / "summary.json", summary)
+        return summary
+
+    def deliver(self, run: Run, predicted: Iterable[Predicted], delivery: Delivery) -> dict[str, Any]:
+        """predictions.csv of new images; scores where they are labelled."""
+        plan, classes = run.plan, class_names(run.plan, run.study)
+        decision = final_decision(run)
+        found = list(_answers(predicted, plan))
+        if not found:
+            return {"predictions": []}
+        outcome = Outcome(
+            tuple(case for case, _ in found),
+            np.full(len(found), -1, np.intp),
+            np.stack([values for _, values in found]),
+            np.array([labels_of(case, plan.data.outputs) for case, _ in found]),
+        )
+        root = common_folder(outcome.cases)
+        rows = label_files.image_rows(outcome, {-1: decision}, plan, classes, root)
+        label_files.write_rows(delivery.out / "predictions.csv", rows)
+        known = outcome.only(np.asarray(~np.isnan(outcome.label).all(1), bool))
+        if not len(known):
+            return {"predictions": rows}
+        summary = label_files.summarise(known, {-1: decision}, plan, classes)
+        label_files.write_rows(delivery.out / "evaluation" / "cases.csv", [r for r in rows if "label" in r])
+        write_json(delivery.out / "evaluation" / "summary.json", summary)
+        return {"predictions": rows, **summary}
+
+    def headlines(self, run: Run) -> Sequence[Headline]:
+        """AUC and accuracy; sensitivity and specificity where it is a yes-or-no question."""
+        summary = run.summary()
+        names = {
+            "auc": "ROC AUC",
+            "accuracy": "Accuracy",
+            "recall": "Sensitivity",
+            "specificity": "Specificity",
+        }
+        shown = (
+            names if "positive" in summary else {"auc": "ROC AUC", "balanced_accuracy": "Balanced accuracy"}
+        )
+        return [
+            headline(label, summary[key]["value"], summary[key]["interval"], _over(summary, key), digits=3)
+            for key, label in shown.items()
+            if key in summary
+        ]
+
+    def sections(self, run: Run, study: Study) -> Sequence[Section]:
+        """Scores, the most confident mistakes, what the images are like."""
+        classes = class_names(run.plan, study)
+        return [
+            label_pages.scores_section(run, classes),
+            label_pages.mistakes(run, study, classes),
+            label_pages.exploration_section(run, study),
+        ]
+
+
+CLASSIFY = Classify()
+
+
+def balanced_weights(absent: float, present: float, of: float | None = None) -> tuple[float, float]:
+    """Weights of two classes by their counts, half of all (or of `of`) for each.
+
+    The 2020 X-ray study counted 90 % of its images as all:
+
+    >>> [round(weight, 2) for weight in balanced_weights(1684, 4808, 0.9 * (1684 + 4808))]
+    [1.73, 0.61]
+    """
+    total = absent + present if of is None else of
+    return total / (2 * max(1.0, absent)), total / (2 * max(1.0, present))
+
+
+def final_decision(run: Run) -> Decision:
+    """How new images are decided; at 0.5 where the run was not evaluated."""
+    path = run.evaluation / DECISION
+    return decision_from_json(read_json(path)) if path.is_file() else learn_decision(None, run.plan)
+
+
+def common_folder(cases: Sequence[Case]) -> Any:
+    """The deepest folder that holds all images."""
+    import os
+    from pathlib import Path
+
+    return Path(os.path.commonpath([case.image.path.parent for case in cases]))
+
+
+def _auc(values: Tensor, truth: Tensor) -> float:
+    """Share of pairs in order, ties as half; NaN without both classes."""
+    from hilum.scoring.ranking import auc
+
+    if not bool(truth.any()) or bool(truth.all()):
+        return math.nan
+    return float(auc(values.numpy(), truth.numpy(), np.ones((1, len(truth))))[0])
+
+
+def _answers(predicted: Iterable[Predicted], plan: Plan) -> Iterable[tuple[Case, np.ndarray[Any, Any]]]:
+    for one in predicted:
+        yield one.case, np.asarray(one.probability, np.float64)
+
+
+def _tested(run: Run, study: Study) -> Outcome:
+    names = [(fold, name) for fold in run.trained_folds() for name in run.splits.folds[fold].test]
+    outcome = _read(run, study, [(fold, name, "probabilities") for fold, name in names])
+    if outcome is None:
+        raise HilumError(f"{run.folder}: no fold has images to score on")
+    return outcome
+
+
+def _read(run: Run, study: Study, wanted: Sequence[tuple[int, str, str]]) -> Outcome | None:
+    """Kept probabilities of cases by (fold, name, folder); None where there are none."""
+    by_name = {case.name: case for case in study.cases}
+    there = [(fold, by_name[name], folder) for fold, name, folder in wanted if name in by_name]
+    if not there:
+        return None
+    values = [np.asarray(kept(run.evaluation / folder, case.name), np.float64) for _, case, folder in there]
+    labels = [labels_of(case, run.plan.data.outputs) for _, case, _ in there]
+    folds = np.array([fold for fold, _, _ in there], np.intp)
+    return Outcome(tuple(case for _, case, _ in there), folds, np.stack(values), np.array(labels))
+
+
+def _validation(run: Run, study: Study, folds: Sequence[int]) -> Outcome | None:
+    """What was held back from training in some folds, and kept."""
+    wanted = [
+        (fold, name, f"validation/fold-{fold}") for fold in folds for name in run.splits.folds[fold].val
+    ]
+    kept_ones = [w for w in wanted if (run.evaluation / w[2] / f"{w[1]}.npz").is_file()]
+    return _read(run, study, kept_ones)
+
+
+def _held_out(run: Run, study: Study, tested: Outcome, fold: int) -> Outcome | None:
+    """Cases to learn a fold's decision on: its validation images, else the test images of other folds."""
+    validation = _validation(run, study, [fold])
+    if validation is not None:
+        return validation
+    others = tested.only(tested.fold != fold)
+    return others if len(others) else None
+
+
+def _all_held_out(run: Run, study: Study, tested: Outcome) -> Outcome | None:
+    """Cases to learn the decision for new images on: never the test images of given splits."""
+    validation = _validation(run, study, run.trained_folds())
+    if validation is not None:
+        return validation
+    return tested if run.splits.by != "given" else None
+
+
+def _beside(
+    tested: Outcome,
+    held_out: Mapping[int, Outcome | None],
+    decisions: Mapping[int, Decision],
+    plan: Plan,
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """What the summary holds beside the scores: calibration, validation scores, what the rule costs."""
+    plain = {fold: Decision(1.0, decision.points, decision.cases) for fold, decision in decisions.items()}
+    quick = plan.model_copy(deep=True)
+    quick.scoring.bootstrap = 0
+    before = label_files.summarise(tested, plain, quick, classes)
+    temperatures = [decision.temperature for decision in decisions.values()]
+    found: dict[str, Any] = {
+        "calibration": {
+            "temperature": float(np.mean(temperatures)),
+            "learnt_on": max(decision.cases for decision in decisions.values()),
+            "brier_before": before["brier"]["value"],
+            "ece_before": before["ece"]["value"],
+        }
+    }
+    validated = {
+        fold: part for fold, part in held_out.items() if part is not None and (part.fold == fold).all()
+    }
+    if len(validated) == 1:
+        ((fold, part),) = validated.items()
+        scores = label_files.summarise(part, {fold: decisions[fold]}, quick, classes)
+        found["validation"] = {key: scores[key] for key in ("auc", "accuracy", "recall", "specificity")}
+    if len(plan.data.outputs) == 1 and rule_of(plan.scoring) != "youden" and plan.scoring.threshold == "fit":
+        others = {fold: learn_decision(part, plan, "youden") for fold, part in held_out.items()}
+        scores = label_files.summarise(tested, others, quick, classes)
+        found["youden"] = {key: scores[key]["value"] for key in ("recall", "specificity")}
+    return found
+
+
+def _over(summary: Mapping[str, Any], key: str) -> str:
+    where = (
+        f" at threshold {summary['operating_point']['threshold']:.2f}"
+        if key in ("recall", "specificity")
+        else ""
+    )
+    return f"{summary[key]['cases']} images, {summary['groups']} groups{where}"

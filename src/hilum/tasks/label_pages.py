@@ -1,0 +1,237 @@
+"""The report's pages of a classifier: scores, confident mistakes, what the images are like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from hilum.errors import HilumError
+from hilum.explanation.activation import class_activation
+from hilum.files import read_json
+from hilum.image.colours import to_display
+from hilum.image.image import Image
+from hilum.planning.plan import Plan
+from hilum.reporting.blocks import Block, Callout, Card, Figure, Heading, Section, Text
+from hilum.reporting.contact_sheet import contact_sheet
+from hilum.reporting.decision_sections import classification_scores_section, mistakes_section
+from hilum.reporting.heat import heat_overlay
+from hilum.reporting.overlay import Pixels
+from hilum.reporting.sections import table_of
+from hilum.reporting.thumbnails import picture_card, side_by_side
+from hilum.study.masks import read_case_image
+from hilum.study.study import Case, Study
+from hilum.training.prepare import prepare_image
+from hilum.training.run import Run, load_network
+
+MISTAKES = 24
+SHOWN = 18
+GAP = 0.01
+
+
+def read_rows(run: Run) -> list[dict[str, Any]]:
+    """The rows of cases.csv; class names stay text."""
+    import pandas as pd
+
+    texts = dict.fromkeys(("file", "case", "group", "class", "label"), str)
+    found = pd.read_csv(run.evaluation / "cases.csv", dtype=texts, keep_default_na=False, na_values=[""])
+    return [{str(key): value for key, value in row.items()} for row in found.to_dict("records")]
+
+
+def scores_section(run: Run, classes: Sequence[str]) -> Section:
+    """Scores with intervals, operating point, curves, the report per class, and how to read them."""
+    summary, rows = run.summary(), [row for row in read_rows(run) if isinstance(row.get("label"), str)]
+    shown = list(classes[-1:]) if "positive" in summary else list(classes)
+    decisions = {
+        name: (
+            np.array([name in str(row["label"]).split("|") for row in rows], float),
+            np.array([row[f"calibrated_{name}"] for row in rows], float),
+        )
+        for name in shown
+    }
+    confusion = summary.get("confusion")
+    report = [{"class": name, **scores} for name, scores in summary.get("per_class", {}).items()]
+    point = {key: value for key, value in summary["operating_point"].items() if key != "chosen_on"}
+    section = classification_scores_section(
+        {**summary, "operating_point": point},
+        decisions=decisions,
+        report=report or _by_label(summary),
+        confusion=(confusion["matrix"], confusion["classes"]) if confusion else None,
+        note=how_decided(run, summary),
+    )
+    notes = [Callout("note", text) for text in (shift_note(run, summary),) if text]
+    return Section(section.title, (*notes, *section.blocks), section.anchor)
+
+
+def how_decided(run: Run, summary: Mapping[str, Any]) -> str:
+    """Where scores, calibration and threshold come from."""
+    given = run.splits.by == "given"
+    parts = [
+        "Scores on the given test images, which were used for nothing else."
+        if given
+        else "Out-of-fold: every image was predicted by a network that saw neither it nor its group."
+    ]
+    where = "held-back images" if "validation" in summary else "the images of the other folds"
+    calibration = summary["calibration"]
+    parts.append(
+        f"Temperature ({calibration['temperature']:.2f}) and threshold were learnt on "
+        f"{where} ({calibration['learnt_on']}); calibration error before "
+        f"{calibration['ece_before']:.3f}, Brier score {calibration['brier_before']:.3f}."
+    )
+    youden, point = summary.get("youden"), summary["operating_point"]
+    if chosen := point.get("chosen_on"):
+        parts.append(
+            f"On those {chosen['cases']} images the operating point ({point['rule']}) had sensitivity "
+            f"{chosen['sensitivity']:.3f} and specificity {chosen['specificity']:.3f}."
+        )
+    if youden:
+        gained, paid = point["sensitivity"] - youden["recall"], youden["specificity"] - point["specificity"]
+        parts.append(
+            f"Against Youden's point (sensitivity {youden['recall']:.3f}, specificity "
+            f"{youden['specificity']:.3f}) this one changes sensitivity by {gained:+.3f} "
+            f"and costs {paid:.3f} of specificity."
+        )
+    return " ".join(parts)
+
+
+def shift_note(run: Run, summary: Mapping[str, Any]) -> str:
+    """Says where test images are harder than validation images, and what the plan does against it."""
+    validation = summary.get("validation")
+    if not validation or run.splits.by != "given" or run.plan.training.validation:
+        return ""
+    if not validation["auc"]["value"] - summary["auc"]["value"] > GAP:
+        return ""
+    plan = run.plan
+    norm = "by its own mean and spread" if plan.data.normalise == "image" else "on one scale"
+    augmentation = plan.training.augmentation
+    return (
+        f"The test images are harder than the validation images: AUC {summary['auc']['value']:.3f} against "
+        f"{validation['auc']['value']:.3f}, accuracy {summary['accuracy']['value']:.3f} against "
+        f"{validation['accuracy']['value']:.3f}. So the given validation images are more like the "
+        "training images than the test images are (the table of splits below shows how they differ; where no "
+        "patient is named, images of one patient may lie in both). "
+        f"Against such a shift each image is normalised {norm}; position, size, angle (up to "
+        f"{augmentation.rotate_deg:g}°), contrast and brightness are varied in training; weights are averaged; "
+        "mirrored copies are averaged in prediction. The threshold was not moved after seeing the test images."
+    )
+
+
+def mistakes(run: Run, study: Study, classes: Sequence[str]) -> Section:
+    """Wrong decisions, the most certain first, each with its picture."""
+    rows = [row for row in read_rows(run) if row.get("correct") in (False, "False")]
+    rows.sort(key=lambda row: -_certainty(row))
+    by_name = {case.name: case for case in study.cases}
+    shown = [row for row in rows[:MISTAKES] if row["case"] in by_name]
+    networks = {fold: load_network(run, fold) for fold in {int(row["fold"]) for row in shown}}
+    cards = [_card(by_name[row["case"]], row, networks[int(row["fold"])], run.plan, classes) for row in shown]
+    more = f" The {len(cards)} most certain of {len(rows)} wrong decisions." if len(rows) > len(cards) else ""
+    note = (
+        f"Images decided wrongly, those first whose probability lies farthest from the truth.{more} Beside "
+        "each image is what spoke for the named class (Grad-CAM)."
+    )
+    return mistakes_section(cards, note=note, limit=MISTAKES)
+
+
+def _certainty(row: Mapping[str, Any]) -> float:
+    """How little probability the true labels were given, 0 to 1."""
+    names = [key.removeprefix("calibrated_") for key in row if key.startswith("calibrated_")]
+    true = set(str(row["label"]).split("|"))
+    return max(abs((name in true) - float(row[f"calibrated_{name}"])) for name in names)
+
+
+def _card(case: Case, row: Mapping[str, Any], network: nn.Module, plan: Plan, classes: Sequence[str]) -> Card:
+    image = read_case_image(case)
+    picture = to_display(_plane(image))
+    wanted = str(row["class"]).split("|")[0]
+    outputs = plan.data.outputs
+    output = outputs.index(wanted) if wanted in outputs else len(outputs) - 1
+    heat = _heat(network, image, plan, output, picture)
+    pair = ((case.name, picture), (f"for {outputs[output]}", heat)) if heat is not None else (("", picture),)
+    picture = side_by_side([(label, one) for label, one in pair], 200) if heat is not None else picture
+    facts = [("True", str(row["label"])), ("Decided", str(row["class"]))]
+    facts += [
+        (key.removeprefix("calibrated_"), f"{float(value):.3f}")
+        for key, value in row.items()
+        if key.startswith("calibrated_") and key.removeprefix("calibrated_") in str(row["class"]).split("|")
+    ]
+    return picture_card(case.name, ("", picture), facts=facts, group=case.group, max_side=420)
+
+
+def _heat(network: nn.Module, image: Image, plan: Plan, output: int, picture: Pixels) -> Pixels | None:
+    """What in a picture spoke for an output; None for volumes and networks without maps."""
+    if len(image.shape) != 2:
+        return None
+    try:
+        values = class_activation(network, prepare_image(image, plan.data), output)
+    except HilumError:
+        return None
+    return heat_overlay(picture, values)[: picture.shape[0]]
+
+
+def _plane(image: Image) -> Image:
+    return image if len(image.shape) == 2 else Image(image.array[:, image.shape[0] // 2], path=image.path)
+
+
+def exploration_section(run: Run, study: Study) -> Section:
+    """Classes with their shapes, what differs between splits, shortcuts, and some images of each class."""
+    path = run.evaluation / "exploration.json"
+    found = read_json(path) if path.is_file() else {}
+    blocks: list[Block] = [
+        Callout("warning" if "SHORTCUT" in text else "note", text) for text in found.get("warnings", ())
+    ]
+    if found:
+        seen = f" {found['looked_at']} of {found['cases']} images were looked at, evenly spread."
+        size = " x ".join(map(str, reversed(run.plan.data.size or [])))
+        text = f"All images are brought to {size} pixels (width x height) before training."
+        blocks.insert(0, Text(text + (seen if found["looked_at"] < found["cases"] else "")))
+        blocks.append(table_of(found["classes"], caption="Classes and their shapes (width x height)"))
+    if found.get("splits"):
+        blocks.append(table_of(found["splits"], caption="Given splits", digits={"contrast": 1}))
+    if found.get("shortcuts"):
+        rows = [
+            {
+                "told from": s["measure"],
+                "class": s["label"],
+                "AUC": s["auc"],
+                "beware": "yes" if s["strong"] else "",
+            }
+            for s in found["shortcuts"]
+        ]
+        blocks += [
+            Heading("Shortcuts"),
+            Text(
+                "How well the label is told without looking at the picture; 0.5 is chance, 0 and 1 are "
+                "certain."
+            ),
+            table_of(rows, digits={"AUC": 2}),
+        ]
+    return Section("Images", (*blocks, *_sheets(study)), "images")
+
+
+def _sheets(study: Study) -> list[Figure]:
+    """A contact sheet of each class, evenly spread over its images."""
+    figures = []
+    for name in study.classes:
+        cases = [case for case in study.cases if case.labels.get(name) == 1.0]
+        places = np.linspace(0, len(cases) - 1, min(SHOWN, len(cases))).round().astype(int)
+        pictures = [(cases[i].name, to_display(_plane(read_case_image(cases[i])))) for i in places]
+        if pictures:
+            sheet = contact_sheet(pictures, columns=6, side=150)
+            caption = f"{len(pictures)} of {len(cases)} images, evenly spread."
+            figures.append(Figure(sheet, caption, name, media="image/png", wide=True))
+    return figures
+
+
+def _by_label(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the per-class report where each class is a question of its own."""
+    keys = ("auc", "average_precision", "precision", "recall", "specificity", "f1")
+    return [
+        {
+            "class": name,
+            **{key: scores[key]["value"] for key in keys if key in scores},
+            "support": scores["support"],
+        }
+        for name, scores in summary.get("classes", {}).items()
+    ]

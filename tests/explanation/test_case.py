@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from hilum.errors import HilumError
+from hilum.explanation import case as cases
+from hilum.explanation.case import Question, explain_case
+from hilum.image.image import Image
+from hilum.inference.predictor import make_predictor
+from hilum.models.registry import create
+from hilum.planning.plan import Plan
+
+
+def plan(outputs, **data):
+    made = Plan()
+    made.data = made.data.model_copy(
+        update={"channels": 1, "outputs": outputs, "mean": [0.0], "std": [255.0], **data}
+    )
+    return made
+
+
+def picture(shape=(22, 30)):
+    array = np.zeros((1, *shape), np.uint8)
+    array[0, :8, :8] = 255
+    return Image(array)
+
+
+def test_a_segmenter_explains_each_target(segmenter):
+    predictor = make_predictor([segmenter, segmenter], plan(["bright", "dark"]))
+    found = explain_case("one", picture(), predictor, Question())
+    assert [output.name for output in found.outputs] == ["bright", "dark"]
+    bright = found.outputs[0]
+    inside = picture().array[0] > 0
+    assert np.array_equal(bright.mask, inside)
+    assert bright.probability == pytest.approx(inside.mean())
+    assert np.array_equal(bright.heat > 0, inside)
+    assert bright.entropy.shape == bright.fall.shape == inside.shape
+    assert bright.disagreement == pytest.approx(0, abs=1e-6)
+    assert found.members == 2
+    assert found.uncertainty == max(output.uncertainty for output in found.outputs)
+    assert [one.layer for one in found.features] == ["conv"]
+
+
+def test_a_classifier_explains_the_class_it_names(corner):
+    predictor = make_predictor([corner], plan(["normal", "ill"]))
+    found = explain_case("one", picture((32, 32)), predictor, Question())
+    (output,) = found.outputs
+    assert output.name == "normal"
+    assert output.mask is None
+    assert output.entropy is None
+    assert output.probability == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-4)
+    assert output.heat[:8, :8].min() == 1
+    assert output.fall[:8, :8].min() > 0
+
+
+def test_what_speaks_against_is_said(corner):
+    predictor = make_predictor([corner], plan(["normal", "ill"]))
+    found = explain_case("one", picture((32, 32)), predictor, Question(targets=("ill",), occlusion=False))
+    assert [output.name for output in found.outputs] == ["ill"]
+    assert found.outputs[0].fall is None
+    assert "nothing in layer conv speaks for it" in found.notes[0]
+
+
+def test_of_a_very_large_image_the_telling_part(segmenter, monkeypatch):
+    monkeypatch.setattr(cases, "WHOLE_PIXELS", 400)
+    array = np.zeros((1, 60, 80), np.uint8)
+    array[0, 40:50, 60:70] = 255
+    predictor = make_predictor([segmenter], plan(["bright", "none"]))
+    segmenter.conv.bias.data[1] = -9.0
+    found = explain_case("one", Image(array), predictor, Question(occlusion=False))
+    assert found.image.shape == found.outputs[0].heat.shape == (20, 20)
+    assert found.image.array.sum() == 255 * 100
+    assert found.outputs[0].mask.sum() == 100
+    assert "the image is large" in found.notes[0]
+
+
+def test_of_a_volume_one_plane():
+    network = create("unet", 1, 1, dims=3, width=4, depth=1).eval()
+    predictor = make_predictor([network], plan(["a"], dims=3))
+    volume = Image(np.random.default_rng(0).integers(0, 255, (1, 6, 17, 21), np.uint8))
+    found = explain_case("one", volume, predictor, Question())
+    assert found.image.shape == found.outputs[0].heat.shape == found.outputs[0].fall.shape == (17, 21)
+    assert all(one.maps.ndim == 3 for one in found.features)
+
+
+def test_unknown_layers_are_refused(segmenter):
+    predictor = make_predictor([segmenter], plan(["bright", "dark"]))
+    with pytest.raises(HilumError, match="no layer 'x'"):
+        explain_case("one", picture(), predictor, Question(layer="x"))

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from hilum.errors import PlanError
+from hilum.planning import device
+from hilum.planning.device import find_device, free_memory_bytes, usable_cpus
+
+
+@pytest.fixture
+def limited(tmp_path, monkeypatch):
+    """Makes a fake container: limited(limit, used) in bytes, either as text."""
+
+    def make(limit, used, version=2):
+        names = ("memory.max", "memory.current") if version == 2 else ("limit", "memory.usage_in_bytes")
+        (tmp_path / names[0]).write_text(f"{limit}\n")
+        (tmp_path / names[1]).write_text(f"{used}\n")
+        monkeypatch.setattr(device, "_CGROUP", (tmp_path / names[0],))
+
+    return make
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_container_limit_counts_what_is_used_already(limited, version):
+    limited(3_000_000, 1_000_000, version)
+    assert free_memory_bytes() == 2_000_000
+
+
+def test_a_full_container_has_nothing_left(limited):
+    limited(1_000_000, 2_000_000)
+    assert free_memory_bytes() == 0
+
+
+@pytest.mark.parametrize("limit", ["max", "9223372036854771712"])
+def test_no_limit_leaves_what_the_machine_has(limited, limit):
+    limited(limit, 0)
+    assert free_memory_bytes() > 50_000_000
+
+
+def test_without_any_system_files_a_guess_is_made(monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert free_memory_bytes() > 50_000_000
+
+
+def test_the_processor_is_found():
+    found = find_device("cpu")
+    assert (found.kind, found.threads) == ("cpu", usable_cpus())
+    assert found.memory_bytes > 0
+    assert found.threads >= 1
+
+
+def test_automatic_takes_the_processor_where_there_is_no_card(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_device().kind == "cpu"
+    with pytest.raises(PlanError, match="--device auto or cpu"):
+        find_device("cuda")
+
+
+def test_a_card_is_taken_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (7, 8))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    found = find_device()
+    assert (found.kind, found.name, found.memory_bytes, found.bf16) == ("cuda", "a card", 7, True)
+    assert find_device("cpu").kind == "cpu"
+
+
+def test_another_wish_lists_the_choices():
+    with pytest.raises(PlanError, match="auto, cpu or cuda"):
+        find_device("tpu")

@@ -1,0 +1,154 @@
+from dataclasses import replace
+
+import pytest
+
+from hilum.image.spacing import unknown_spacing
+from hilum.planning import rules
+from hilum.planning.device import Device
+from hilum.planning.draft import Draft
+from hilum.planning.fingerprint import Fingerprint
+
+PRINT = Fingerprint(
+    cases=14,
+    groups=7,
+    looked_at=14,
+    channels=3,
+    dtype="uint8",
+    shapes=((1040, 1392),) * 14,
+    spacing=unknown_spacing(2),
+    mean=(200.0, 150.0, 180.0),
+    std=(20.0, 30.0, 0.0),
+    low=0,
+    high=255,
+    shares={"lung": 0.4, "dense": 0.02},
+    present={"lung": 14, "dense": 11},
+    annotated={"lung": 14, "dense": 14},
+    ceilings={
+        1: {"lung": 1.0, "dense": 1.0},
+        2: {"lung": 0.999, "dense": 0.995},
+        4: {"lung": 0.997, "dense": 0.985},
+        8: {"lung": 0.98, "dense": float("nan")},
+    },
+    coloured=True,
+)
+
+
+def drafted(rule, *args, print_=PRINT):
+    draft = Draft()
+    rule(draft, print_, *args)
+    return draft
+
+
+def test_every_planned_value_is_a_valid_one():
+    draft = drafted(rules.plan_data, ("lung", "dense"), 5, "five")
+    rules.plan_resolution(draft, PRINT)
+    rules.plan_batch(draft, rules.plan_patch(draft, PRINT, 2), 14)
+    rules.plan_orientation(draft, PRINT)
+    rules.plan_intensity(draft, PRINT)
+    rules.plan_tile(draft, PRINT, 2, 32)
+    plan = draft.plan()
+    assert plan.data.outputs == ["lung", "dense"]
+    assert min(plan.data.std) > 0
+
+
+def test_the_coarsest_resolution_whose_ceiling_holds_for_every_target():
+    draft = drafted(rules.plan_resolution)
+    assert draft.get("data.downsample") == 2
+    assert "0.995" in draft.reasons["data.downsample"]
+    assert "0.985" in draft.reasons["data.downsample"]
+
+
+def test_small_images_are_not_shrunk_to_nothing():
+    assert (
+        drafted(rules.plan_resolution, print_=replace(PRINT, shapes=((96, 96),))).get("data.downsample") == 1
+    )
+
+
+def test_thin_targets_keep_full_resolution():
+    thin = replace(PRINT, ceilings={1: {"line": 1.0}, 2: {"line": 0.6}})
+    assert drafted(rules.plan_resolution, print_=thin).get("data.downsample") == 1
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (96, 128), (128, 190), (420, 580), (1040, 1392), (33, 2000)])
+def test_a_patch_fits_the_network_that_is_planned_with_it(shape):
+    draft = Draft()
+    patch = rules.plan_patch(draft, replace(PRINT, shapes=(shape,)), 1)
+    depth = draft.get("model.settings")["depth"]
+    assert all(side % (2 * 2**depth) == 0 for side in patch)
+    assert draft.get("training.whole") == (max(shape) <= rules.WHOLE_LIMIT)
+    if draft.get("training.whole"):
+        assert all(side >= of for side, of in zip(patch, shape, strict=True))
+
+
+def test_larger_patches_make_smaller_batches():
+    small, large = (drafted_batch(patch) for patch in ((64, 64), (256, 256)))
+    assert small > large >= 2
+
+
+def drafted_batch(patch):
+    draft = Draft()
+    rules.plan_batch(draft, patch, 14)
+    return draft.get("training.batch")
+
+
+def test_colour_has_one_scale_and_grey_its_own_in_each_image():
+    assert drafted(rules.plan_normalisation).get("data.normalise") == "study"
+    assert (
+        drafted(rules.plan_normalisation, print_=replace(PRINT, coloured=False)).get("data.normalise")
+        == "image"
+    )
+
+
+def test_three_equal_channels_become_one():
+    grey = replace(PRINT, coloured=False)
+    assert drafted(rules.plan_data, ("a",), 2, "", print_=grey).get("data.channels") == 1
+
+
+def test_without_a_common_orientation_images_are_turned_freely():
+    draft = drafted(rules.plan_orientation)
+    assert draft.get("training.augmentation.rotate_deg") == 180
+    assert draft.get("inference.flips") == ["x", "y"]
+
+
+@pytest.mark.parametrize(("mirror", "flips"), [(0.9, ["x"]), (0.1, [])])
+def test_with_a_common_orientation_only_fitting_mirrors_are_used(mirror, flips):
+    draft = drafted(rules.plan_orientation, print_=replace(PRINT, pose=0.9, mirror_x=mirror))
+    assert 0 < draft.get("training.augmentation.rotate_deg") < 45
+    assert draft.get("training.augmentation.flip") == flips
+    assert draft.get("inference.flips") == flips
+
+
+@pytest.mark.parametrize(
+    ("kind", "bf16", "precision"),
+    [
+        ("cpu", True, "bf16-mixed"),
+        ("cpu", False, "32-true"),
+        ("cuda", True, "bf16-mixed"),
+        ("cuda", False, "16-mixed"),
+    ],
+)
+def test_half_precision_where_the_hardware_has_it(kind, bf16, precision):
+    draft = Draft()
+    rules.plan_device(draft, Device(kind, "it", 2, 1 << 30, bf16))
+    assert draft.get("training.precision") == precision
+    assert draft.get("training.threads") == 2
+
+
+def test_tiles_are_multiples_of_what_the_network_halves_and_not_larger_than_needed():
+    tile = drafted(rules.plan_tile, 1, 32).get("inference.tile")
+    assert all(side % 32 == 0 for side in tile)
+    small = drafted(rules.plan_tile, 1, 32, print_=replace(PRINT, shapes=((100, 120),))).get("inference.tile")
+    assert small == [128, 128]
+
+
+def test_time_is_planned_quietly_unless_asked_for():
+    draft = Draft()
+    rules.plan_time(draft, None, None, 14)
+    assert draft.get("training.minutes") > 0
+    assert "default" in draft.reasons["training.minutes"]
+    rules.plan_time(draft, 2.5, None, 14)
+    assert draft.get("training.minutes") == 2.5
+    draft = Draft()
+    rules.plan_time(draft, None, 300, 14)
+    assert draft.get("training.steps") == 300
+    assert draft.get("training.minutes") is None

@@ -1,0 +1,61 @@
+import numpy as np
+
+from hilum.explanation.case import CaseExplanation, OutputExplanation
+from hilum.explanation.features import FeatureMaps
+from hilum.image.image import Image
+from hilum.reporting.explanations import (
+    case_rows,
+    case_section,
+    feature_picture,
+    reading_section,
+    uncertainty_picture,
+)
+from hilum.reporting.page import render
+
+
+def output(name="Liver", mask=True, uncertainty=0.3):
+    map_ = np.zeros((20, 30), np.float32)
+    return OutputExplanation(
+        name, 0.25, map_, map_, map_ if mask else None, map_ > 1 if mask else None, uncertainty, 0.1
+    )
+
+
+def case(name="one", *outputs):
+    features = FeatureMaps("conv", np.zeros((2, 10, 15), np.float32), (0, 1), 2)
+    image = Image(np.full((3, 40, 60), 90, np.uint8))
+    return CaseExplanation(name, image, "conv", (features,), outputs or (output(),), 4, 5, ("a note",))
+
+
+def test_a_segmenter_has_four_panels_and_a_classifier_three():
+    gallery = next(block for block in case_section(case()).blocks if block.kind == "gallery")
+    assert [panel.label for panel in gallery.cards[0].panels] == [
+        "Image with what is found",
+        "Grad-CAM, layer conv",
+        "Occlusion, 5 px patches",
+        "Uncertainty of 4 predictions",
+    ]
+    one = case("x", output(mask=False))
+    gallery = next(block for block in case_section(one).blocks if block.kind == "gallery")
+    assert len(gallery.cards[0].panels) == 3
+    assert uncertainty_picture(one, one.outputs) is None
+
+
+def test_the_most_uncertain_case_comes_first():
+    sure, unsure = case("sure", output(uncertainty=0.1)), case("unsure", output(uncertainty=0.9))
+    table = reading_section([*case_rows(sure), *case_rows(unsure)]).blocks[0]
+    assert [row[0] for row in table.rows] == ["unsure", "sure"]
+    assert table.columns[2] == "Share"
+
+
+def test_the_page_escapes_names_and_loads_nothing():
+    odd = case("<b>a & b</b>", output("<i>Liver"))
+    page = render("Why", "", [reading_section(case_rows(odd)), case_section(odd)])
+    assert "&lt;b&gt;a &amp; b" in page
+    assert "<b>a &" not in page
+    assert "<i>Liver" not in page
+    assert 'src="http' not in page
+    assert "a note" in page
+
+
+def test_feature_pictures_are_about_as_wide_as_asked():
+    assert abs(feature_picture(case().features[0], 500).shape[1] - 500) < 10

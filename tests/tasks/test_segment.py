@@ -1,0 +1,143 @@
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image as Pillow
+
+from hilum import tasks
+from hilum.errors import PlanError
+from hilum.image.image import Image
+from hilum.image.readers import read_image
+from hilum.planning.plan import DataPlan, Plan
+from hilum.study.masks import read_masks
+from hilum.tasks.mask_files import area_text, display_plane
+from hilum.tasks.segment import SEGMENT, final_thresholds
+from hilum.training.batches import Batch
+
+
+def test_the_task_is_found_by_what_a_study_carries(phantom_run):
+    assert tasks.find_task(phantom_run.study) is SEGMENT
+    assert tasks.get_task("segment") is SEGMENT
+    with pytest.raises(PlanError, match="segment"):
+        tasks.get_task("segmnt")
+
+
+def test_the_running_dice_by_hand():
+    plan = Plan(data=DataPlan(outputs=["a", "b"]))
+    probability = torch.zeros(1, 2, 2, 4)
+    probability[0, 0, 0, :] = 0.9
+    y = torch.zeros(1, 2, 2, 4)
+    y[0, 0, :, :2] = 1
+    ones = torch.ones(1, 2)
+    found = SEGMENT.measure(probability, Batch(probability, y, ones, torch.ones(1)), plan)
+    assert found["dice_a"] == pytest.approx(2 * 2 / 8)
+    assert math.isnan(found["dice_b"])
+
+
+def test_balance_is_the_area_of_each_target(phantom_run):
+    study = phantom_run.study
+    areas = SEGMENT.balance(study)
+    case = study.cases[0]
+    masks, _ = read_masks(case, study.targets, (96, 128))
+    assert areas[case.name] == masks.sum((1, 2)).tolist()
+    assert set(areas) == {case.name for case in study.cases}
+
+
+def test_a_sample_is_the_image_with_the_share_of_each_target(phantom_run):
+    study, plan = phantom_run.study, phantom_run.plan
+    case = study.cases[0]
+    (sample,) = SEGMENT.samples(case, read_image(case.image.path), plan)
+    masks, _ = read_masks(case, study.targets, (96, 128))
+    assert sample.channels == plan.data.channels
+    assert len(sample.stack) == plan.data.channels + len(study.targets)
+    factor = plan.data.downsample**2
+    assert sample.stack[sample.channels :].sum((1, 2)).tolist() == pytest.approx(
+        (masks.sum((1, 2)) / factor).tolist(), rel=0.02
+    )
+
+
+def test_masks_are_the_probabilities_cut_at_the_threshold_of_their_row(phantom_run):
+    """What is on disk follows from what was kept: decided again by hand, it is the same to the pixel."""
+    from hilum.inference.keeping import kept
+    from hilum.inference.predictor import enlarged
+
+    rows = pd.read_csv(phantom_run.evaluation / "cases.csv")
+    for row in rows.itertuples():
+        kept_map = kept(phantom_run.evaluation / "probabilities", row.case)
+        full = enlarged(kept_map, (96, 128))[phantom_run.plan.data.outputs.index(row.target)]
+        mask = np.asarray(Pillow.open(phantom_run.predictions / "masks" / row.target / f"{row.case}.png")) > 0
+        assert mask.sum() == row.predicted_pixels
+        if mask.any():
+            assert (mask == (full >= row.threshold * 255)).all()
+
+
+def test_scores_are_those_of_the_masks_on_disk(phantom_run):
+    study = phantom_run.study
+    rows = pd.read_csv(phantom_run.evaluation / "cases.csv")
+    assert len(rows) == len(study.cases) * len(study.targets)
+    for case in study.cases:
+        truth, _ = read_masks(case, study.targets, (96, 128))
+        for target, true in zip(study.targets, truth, strict=True):
+            (row,) = rows[(rows.case == case.name) & (rows.target == target)].to_dict("records")
+            found = (
+                np.asarray(Pillow.open(phantom_run.predictions / "masks" / target / f"{case.name}.png")) > 0
+            )
+            assert row["truth_pixels"] == true.sum()
+            assert row["fold"] == next(
+                k for k, f in enumerate(phantom_run.splits.folds) if case.name in f.test
+            )
+            if true.any():
+                assert row["dice"] == pytest.approx(
+                    2 * (found & true).sum() / (found.sum() + true.sum()), abs=1e-6
+                )
+
+
+def test_thresholds_for_new_images_are_the_fitted_ones_only_where_that_pays(phantom_run):
+    summary = phantom_run.summary()["targets"]
+    found = dict(zip(phantom_run.plan.data.outputs, final_thresholds(phantom_run), strict=True))
+    for target, threshold in found.items():
+        fit = summary[target]["fitted"]
+        assert threshold == fit["threshold"]
+        assert threshold == (fit["best_threshold"] if fit["used"] else 0.5)
+        assert 0 < threshold < 1
+
+
+def test_a_fixed_threshold_is_kept(phantom_run):
+    plan = phantom_run.plan.model_copy(deep=True)
+    plan.scoring.threshold = 0.3
+
+    class Fixed:
+        evaluation = phantom_run.evaluation
+
+    Fixed.plan = plan
+    assert final_thresholds(Fixed) == [0.3, 0.3]
+
+
+def test_the_summary_holds_what_its_readers_expect(phantom_run):
+    summary = json.loads((phantom_run.evaluation / "summary.json").read_text())
+    assert set(summary["targets"]) == set(phantom_run.plan.data.outputs)
+    dice = summary["targets"]["Parenchyma"]["dice"]
+    assert set(dice) >= {"mean", "pooled", "interval", "cases"}
+    assert dice["cases"] == 6
+    assert 0 <= dice["interval"][0] <= dice["mean"] <= dice["interval"][1] <= 1
+
+
+def test_areas_are_shown_with_their_unit():
+    row = {"area": 1234.5, "unit": "µm²", "share_percent": 12.345}
+    assert area_text(row) == "1,234 µm² (12.3 %)"
+    assert area_text({"area": 12.0, "unit": "px", "share_percent": 0.0}) == "12 px (0.0 %)"
+    assert area_text({"area": 0.012345, "unit": "mm²", "share_percent": 1.0}).startswith("0.01234 mm²")
+
+
+def test_of_a_volume_the_fullest_slice_is_shown(disc):
+    mask = np.zeros((5, 64, 64), bool)
+    mask[3], mask[1] = disc(), disc(radius=4)
+    image = Image(np.zeros((1, 5, 64, 64), np.int16))
+    picture, planes = display_plane(image, {"it": mask})
+    assert picture.shape == (64, 64, 3)
+    assert (planes["it"] == mask[3]).all()
+    _, empty = display_plane(image, {"it": np.zeros_like(mask)})
+    assert not empty["it"].any()

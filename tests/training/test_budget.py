@@ -1,0 +1,59 @@
+import pytest
+
+from hilum.errors import TrainingError
+from hilum.training import budget
+from hilum.training.budget import FEWEST_STEPS, Steps, TimeTooShort, count_steps, with_steps
+
+
+@pytest.fixture(autouse=True)
+def steady(monkeypatch):
+    """Every step takes a tenth of a second."""
+    monkeypatch.setattr(budget, "time_steps", lambda trainer, **kwargs: 0.1)
+
+
+class Made:
+    """What timing needs of a trainer."""
+
+    epoch = 10
+    samples = (None,) * 20
+    held_back = ()
+
+
+def counted(plan, remaining_s, folds=1):
+    return count_steps(plan, Made, remaining_s, folds)
+
+
+def test_the_time_left_becomes_steps(tiny_plan):
+    plan = tiny_plan(minutes=1.0)
+    assert counted(plan, 60.0).count == pytest.approx(600 * budget.MARGIN, rel=0.02)
+    assert counted(plan, 60.0, folds=4).count == pytest.approx(150 * budget.MARGIN, rel=0.02)
+    assert "measured" in counted(plan, 60.0).reason
+
+
+def test_steps_asked_for_are_not_timed(tiny_plan, monkeypatch):
+    monkeypatch.setattr(budget, "time_steps", None)
+    assert counted(tiny_plan(steps=33), 0.0).count == 33
+
+
+def test_processor_time_is_by_fold_and_knows_no_wall(tiny_plan):
+    found = counted(tiny_plan(cpu_s=30.0), -100.0, folds=5)
+    assert found.count == pytest.approx(300 * budget.MARGIN, rel=0.02)
+    assert "CPU" in found.reason
+
+
+def test_too_little_time_says_how_much_is_needed(tiny_plan):
+    with pytest.raises(TimeTooShort, match="--minutes") as caught:
+        counted(tiny_plan(minutes=0.01), 0.1 * (FEWEST_STEPS - 2))
+    assert "--folds" in str(caught.value)
+    assert isinstance(caught.value, TrainingError)
+    with pytest.raises(TimeTooShort, match="only 0 steps"):
+        counted(tiny_plan(minutes=0.01), -50.0)
+
+
+def test_the_count_goes_into_the_plan_so_that_a_rerun_is_exact(tiny_plan):
+    plan = tiny_plan(minutes=1.0)
+    filled = with_steps(plan, Steps(77, "measured so"))
+    assert filled.training.steps == 77
+    assert filled.reasons["training.steps"] == "measured so"
+    assert plan.training.steps is None
+    assert counted(filled, 1e9).count == 77

@@ -1,0 +1,141 @@
+import math
+
+import pytest
+import torch
+
+from hilum.errors import TrainingError
+from hilum.training import loop
+from hilum.training.loop import Trainer, make_fabric, time_steps, train_fold
+from hilum.training.run import make_network
+
+
+@pytest.fixture
+def trainer(disc_sample, tiny_plan):
+    """Makes a trainer on two discs; keywords go to the plan's training group."""
+
+    def make(fold=0, **settings):
+        plan = tiny_plan(**settings)
+        samples = [disc_sample((40, 40), (15, 18), 8, "a"), disc_sample((40, 48), (24, 20), 11, "b")]
+        return Trainer(make_network(plan), plan, samples, fold, make_fabric(plan), torch.ones(1))
+
+    return make
+
+
+def weights(network):
+    return torch.cat([value.double().flatten() for value in network.state_dict().values()])
+
+
+def numbers(history):
+    return [
+        {key: value for key, value in row.items() if key not in ("seconds", "cpu_s")} for row in history.rows
+    ]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_an_interrupted_training_goes_on_as_if_nothing_had_been(trainer, tmp_path, precision, optimiser):
+    settings = {"precision": precision, "optimiser": optimiser, "learning_rate": 1e-3}
+    whole, history = train_fold(trainer(**settings), 30, tmp_path / "whole.safetensors")
+
+    def stop_half_way(progress):
+        if progress.step == 15:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "half.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(trainer(**settings), 30, path, stop_half_way)
+    assert path.is_file()
+    resumed, again = train_fold(trainer(**settings), 30, path)
+    assert torch.equal(weights(whole), weights(resumed))
+    assert len(again.rows) == 30
+    assert numbers(history) == numbers(again)
+
+
+def test_the_same_seed_trains_the_same_network_and_folds_differ(trainer, tmp_path):
+    one, two = (train_fold(trainer(), 5, tmp_path / f"{k}.safetensors")[0] for k in "ab")
+    other = train_fold(trainer(fold=1), 5, tmp_path / "c.safetensors")[0]
+    assert torch.equal(weights(one), weights(two))
+    assert not torch.equal(weights(one), weights(other))
+
+
+def test_a_disc_is_learnt(trainer, tmp_path):
+    network, history = train_fold(trainer(batch=4, learning_rate=1e-2), 60, tmp_path / "s.safetensors")
+    losses = [row["loss"] for row in history.rows]
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+    assert not network.training
+
+
+def test_the_history_says_where_it_stood(trainer, tmp_path):
+    seen = []
+    measured = train_fold(
+        trainer(), 6, tmp_path / "s.safetensors", seen.append, lambda probability, batch: {"dice_disc": 0.5}
+    )[1]
+    row = dict(measured.rows[-1])
+    assert row["step"] == 6
+    assert row["dice_disc"] == 0.5
+    assert row["loss"] > 0
+    assert row["seconds"] > 0
+    assert [progress.step for progress in seen] == [1, 2, 3, 4, 5, 6]
+    assert seen[-1].steps == 6
+
+
+def test_long_trainings_keep_a_readable_number_of_rows(trainer, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "LOGGED_ROWS", 4)
+    history = train_fold(trainer(), 10, tmp_path / "s.safetensors")[1]
+    assert [row["step"] for row in history.rows] == [2, 4, 6, 8, 10]
+
+
+def test_a_loss_that_stays_nan_stops_with_what_to_try(trainer, tmp_path, monkeypatch):
+    broken = trainer()
+    broken.loss = lambda logits, wanted: logits.sum() * math.nan
+    monkeypatch.setattr(loop, "NAN_LIMIT", 3)
+    before = [value.clone() for value in broken.network.parameters()]
+    with pytest.raises(TrainingError, match=r"--set training\.learning_rate="):
+        train_fold(broken, 30, tmp_path / "s.safetensors")
+    assert all(torch.equal(one, two) for one, two in zip(before, broken.network.parameters(), strict=True))
+
+
+def test_one_bad_step_moves_nothing_and_stops_nothing(trainer, tmp_path):
+    odd = trainer()
+    real, calls = odd.loss, []
+
+    def once_nan(logits, wanted):
+        calls.append(1)
+        return real(logits, wanted) * (math.nan if len(calls) == 3 else 1)
+
+    odd.loss = once_nan
+    network, history = train_fold(odd, 6, tmp_path / "s.safetensors")
+    assert torch.isfinite(weights(network)).all()
+    assert math.isnan(history.rows[2]["loss"])
+    assert math.isfinite(history.rows[3]["loss"])
+
+
+def test_a_finished_state_trains_no_further(trainer, tmp_path):
+    path = tmp_path / "s.safetensors"
+
+    def stop_at_the_end(progress):
+        if progress.step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(trainer(), 4, path, stop_at_the_end)
+    network, history = train_fold(trainer(), 4, path)
+    assert torch.isfinite(weights(network)).all()
+    assert [row["step"] for row in history.rows] == [1, 2, 3, 4]
+
+
+def test_the_state_is_saved_now_and_then(trainer, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "STATE_SHARE", 1.0)
+    keeper = loop._StateKeeper(tmp_path / "s.safetensors")
+    keeper.last -= 100
+    made = trainer()
+    keeper.keep(made, lambda: loop.TrainingState(step=1))
+    assert (tmp_path / "s.safetensors").is_file()
+    changed = (tmp_path / "s.safetensors").stat().st_mtime_ns
+    keeper.keep(made, lambda: loop.TrainingState(step=2))
+    assert (tmp_path / "s.safetensors").stat().st_mtime_ns == changed
+
+
+def test_steps_are_timed_on_the_clock_that_is_asked_for(trainer):
+    ticks = iter(range(1000))
+    assert time_steps(trainer(), seconds=0.0, clock=lambda: next(ticks)) == pytest.approx(1 / 8)

@@ -1,0 +1,87 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from hilum.planning.plan import TrainingPlan
+from hilum.training.optimisation import (
+    WeightAverage,
+    channels_last,
+    learning_rate,
+    make_optimiser,
+    set_learning_rate,
+)
+
+
+def test_the_rate_warms_up_and_falls_to_zero_over_the_planned_steps():
+    plan = TrainingPlan(learning_rate=1.0, warmup=10)
+    rates = [learning_rate(plan, step, 100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1, rel=0.01)
+    assert max(rates) == pytest.approx(1, rel=0.03)
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[100] == 0
+    assert rates[50] == pytest.approx(0.5)
+
+
+def test_a_constant_rate_stays():
+    plan = TrainingPlan(learning_rate=0.2, warmup=0, schedule="constant")
+    assert {learning_rate(plan, step, 10) for step in range(10)} == {0.2}
+
+
+def test_the_average_by_hand():
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(network.weight)
+    average = WeightAverage(network, 0.9)
+    expected = 0.0
+    for step, value in enumerate([1.0, 3.0, -2.0]):
+        nn.init.constant_(network.weight, value)
+        average.update(network, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+        assert average.network.weight.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_long_average_of_a_steady_network_is_that_network():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    average = WeightAverage(network, 0.99)
+    network(torch.randn(4, 1, 8, 8))
+    for step in range(1500):
+        average.update(network, step)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(average.network.state_dict()[name], value, atol=1e-4, rtol=1e-4)
+
+
+def test_the_average_is_a_network_of_its_own():
+    network = nn.Linear(2, 2)
+    average = WeightAverage(network, 0.9)
+    assert average.network.weight.data_ptr() != network.weight.data_ptr()
+    assert not average.network.training
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_every_optimiser_learns_and_spares_norms_and_biases_the_decay(name):
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    optimiser = make_optimiser(network, TrainingPlan(optimiser=name, learning_rate=0.01, weight_decay=0.5))
+    decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+    assert {decay[id(p)] for p in network.parameters() if p.ndim > 1} == {0.5}
+    assert {decay[id(p)] for p in network.parameters() if p.ndim <= 1} == {0.0}
+    set_learning_rate(optimiser, 0.02)
+    assert {group["lr"] for group in optimiser.param_groups} == {0.02}
+    x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for _ in range(60):
+        loss = (network(x)[:, 0] - x[:, 0]).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert math.isfinite(losses[-1])
+
+
+def test_channels_last_changes_no_answer():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 1, 3)).eval()
+    x = torch.randn(1, 3, 12, 12)
+    before = network(x)
+    torch.testing.assert_close(channels_last(network)(x), before, atol=1e-5, rtol=1e-5)

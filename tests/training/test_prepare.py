@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hilum.errors import ImageError
+from hilum.image.image import Image
+from hilum.planning.plan import DataPlan
+from hilum.training.prepare import match_channels, prepare_image, prepare_mask, resize, working_shape
+
+
+def image(array):
+    return Image(np.asarray(array), path=Path("some.png"))
+
+
+def test_an_image_by_the_scale_of_the_study():
+    data = DataPlan(channels=2, normalise="study", mean=[10.0, 0.0], std=[2.0, 4.0])
+    found = prepare_image(image(np.stack([np.full((4, 4), 14), np.full((4, 4), 8)]).astype(np.uint8)), data)
+    assert found.dtype == torch.float32
+    assert found[:, 0, 0].tolist() == [2.0, 2.0]
+
+
+def test_an_image_by_its_own_scale():
+    array = np.random.default_rng(0).normal(500, 70, (1, 32, 32)).astype(np.float32)
+    found = prepare_image(image(array), DataPlan(channels=1, normalise="image"))
+    assert found.mean().item() == pytest.approx(0, abs=1e-4)
+    assert found.std().item() == pytest.approx(1, abs=1e-2)
+    flat = prepare_image(image(np.full((1, 8, 8), 7, np.uint8)), DataPlan(channels=1, normalise="image"))
+    assert (flat == 0).all()
+
+
+def test_an_image_by_a_window():
+    data = DataPlan(channels=1, normalise="window", window=[-1000, 400])
+    found = prepare_image(image(np.array([[[-2000, -1000], [-300, 3000]]], np.int16)), data)
+    assert found[0].tolist() == [[0.0, 0.0], [0.5, 1.0]]
+
+
+def test_sixteen_bits_keep_their_steps():
+    array = np.array([[[1000, 1001], [1002, 65535]]], np.uint16)
+    found = prepare_image(image(array), DataPlan(channels=1, mean=[0.0], std=[1.0]))
+    assert found[0].tolist() == [[1000, 1001], [1002, 65535]]
+
+
+def test_an_image_already_without_channels_to_match_is_told_so():
+    with pytest.raises(ImageError, match=r"some\.png: has 2 channels, the plan wants 3"):
+        prepare_image(image(np.zeros((2, 4, 4), np.uint8)), DataPlan(channels=3))
+
+
+def test_grey_becomes_colour_and_colour_luminance():
+    grey = torch.full((1, 2, 2), 5.0)
+    assert match_channels(grey, 3, "x").shape == (3, 2, 2)
+    colour = torch.stack([torch.full((2, 2), value) for value in (255.0, 0.0, 0.0)])
+    assert match_channels(colour, 1, "x")[0, 0, 0].item() == pytest.approx(0.299 * 255)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers_are_refused(value):
+    array = np.zeros((1, 4, 4), np.float32)
+    array[0, 1, 1] = value
+    with pytest.raises(ImageError, match="NaN or infinite"):
+        prepare_image(image(array), DataPlan(channels=1))
+
+
+def test_shrinking_takes_means_and_masks_become_shares(disc):
+    data = DataPlan(downsample=4)
+    mask = disc()[None]
+    share = prepare_mask(mask, data)
+    assert share.shape == (1, 16, 16)
+    assert share[0, 8, 8] == 1
+    assert share.sum().item() * 16 == pytest.approx(mask.sum())
+    assert resize(torch.arange(4.0).reshape(1, 2, 2), (1, 1)).item() == 1.5
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "expected"),
+    [
+        ((100, 60), {"downsample": 2}, (50, 30)),
+        ((3, 100), {"downsample": 8}, (1, 12)),
+        ((5, 100, 60), {"downsample": 2}, (5, 50, 30)),
+        ((100, 60), {"size": [32, 48]}, (32, 48)),
+        ((7, 100, 60), {"size": [32, 48]}, (7, 32, 48)),
+    ],
+)
+def test_working_shapes(shape, settings, expected):
+    assert working_shape(shape, DataPlan(**settings)) == expected

@@ -1,0 +1,21 @@
+import hilum
+from hilum.planning.document import read_plan
+
+
+def test_a_plan_is_made_without_training_and_can_be_kept(phantom_study, tmp_path):
+    made = hilum.plan(
+        phantom_study, tmp_path / "plan.yaml", steps=40, settings=("training.seed=3",), device="cpu"
+    )
+    back = read_plan(tmp_path / "plan.yaml")
+    assert back.model_dump() == made.model_dump()
+    assert (back.training.steps, back.training.seed) == (40, 3)
+    assert back.reasons["training.seed"] == "set by --set"
+    assert made.data.outputs == ["Parenchyma", "SevereInflammation"]
+
+
+def test_an_edited_plan_is_what_is_trained_by(phantom_study, quick, tmp_path):
+    hilum.plan(phantom_study, tmp_path / "plan.yaml", steps=40, settings=quick, device="cpu")
+    text = (tmp_path / "plan.yaml").read_text()
+    (tmp_path / "plan.yaml").write_text(text.replace("steps: 40", "steps: 2").replace("seed: 0", "seed: 9"))
+    run = hilum.train(phantom_study, tmp_path / "run", recipe=str(tmp_path / "plan.yaml"), folds=2, fold=0)
+    assert (run.plan.training.steps, run.plan.training.seed) == (2, 9)

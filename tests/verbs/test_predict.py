@@ -1,0 +1,104 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as Pillow
+
+import hilum
+from hilum.errors import ImageError, RunError, StudyError
+
+
+@pytest.fixture(scope="module")
+def delivered(phantom_run, phantom_study, tmp_path_factory):
+    out = tmp_path_factory.mktemp("predict") / "results"
+    return hilum.predict(phantom_run.folder, phantom_study / "pred", out, probabilities=True, device="cpu")
+
+
+def test_new_images_get_masks_overlays_maps_and_tables(delivered, phantom_run):
+    assert delivered.cases == 2
+    for target in phantom_run.plan.data.outputs:
+        for kind in ("masks", "probabilities"):
+            found = list((delivered.out / kind / target).iterdir())
+            assert len(found) == 2
+            assert all(np.asarray(Pillow.open(path)).shape == (96, 128) for path in found)
+    assert len(list((delivered.out / "overlays").iterdir())) == 2
+    rows = pd.read_csv(delivered.out / "measurements.csv")
+    assert len(rows) == 4
+    assert (delivered.out / "measurements.xlsx").is_file()
+    assert not (delivered.out / "evaluation").exists()
+
+
+def test_the_table_measures_the_masks_beside_it(delivered):
+    for row in pd.read_csv(delivered.out / "measurements.csv").itertuples():
+        mask = np.asarray(Pillow.open(delivered.out / "masks" / row.target / f"{row.case}.png")) > 0
+        assert row.pixels == mask.sum() == row.area
+        assert row.unit == "px²"
+        assert row.share_percent == pytest.approx(100 * mask.mean(), abs=1e-3)
+
+
+def test_images_with_labels_are_scored(phantom_run, phantom_study, tmp_path):
+    done = hilum.predict(phantom_run.folder, phantom_study, tmp_path / "out", device="cpu")
+    assert done.cases == 6
+    assert done.summary["targets"]["Parenchyma"]["dice"]["cases"] == 6
+    written = json.loads((tmp_path / "out" / "evaluation" / "summary.json").read_text())
+    assert written["targets"]["Parenchyma"]["dice"]["mean"] > 0
+
+
+def test_a_single_file_of_another_size_and_kind(phantom_run, phantom_study, tmp_path):
+    image = Pillow.open(next((phantom_study / "pred" / "Original_0.2").iterdir()))
+    image.resize((301, 57)).save(tmp_path / "odd.png")
+    image.convert("L").save(tmp_path / "grey.bmp")
+    done = hilum.predict(phantom_run.folder, [tmp_path / "odd.png", tmp_path / "grey.bmp"], tmp_path / "out")
+    assert done.cases == 2
+    assert np.asarray(Pillow.open(tmp_path / "out" / "masks" / "Parenchyma" / "odd.png")).shape == (57, 301)
+
+
+def test_images_of_one_name_in_two_folders_do_not_overwrite_each_other(phantom_run, phantom_study, tmp_path):
+    source = next((phantom_study / "pred" / "Original_0.2").iterdir())
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        shutil.copy(source, tmp_path / folder / "one.jpg")
+    paths = [tmp_path / folder / "one.jpg" for folder in "ab"]
+    done = hilum.predict(phantom_run.folder, paths, tmp_path / "out")
+    assert done.cases == 2
+    assert len(list((tmp_path / "out" / "masks" / "Parenchyma").iterdir())) == 2
+
+
+def test_a_bad_image_stops_or_is_left_out_by_name(phantom_run, phantom_study, tmp_path):
+    for path in (phantom_study / "pred" / "Original_0.2").iterdir():
+        shutil.copy(path, tmp_path)
+    (tmp_path / "broken.png").write_text("no picture")
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        hilum.predict(phantom_run.folder, tmp_path, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    done = hilum.predict(phantom_run.folder, tmp_path, tmp_path / "skipped", skip_bad=True)
+    assert done.cases == 2
+    assert "broken.png" in done.left_out[0]
+
+
+def test_nowhere_and_nothing_are_told_apart(phantom_run, tmp_path):
+    with pytest.raises(ImageError, match="no such file or folder"):
+        hilum.predict(phantom_run.folder, tmp_path / "none", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StudyError, match="no image"):
+        hilum.predict(phantom_run.folder, tmp_path / "empty", tmp_path / "out")
+
+
+def test_an_untrained_run_cannot_predict(phantom_run, phantom_study, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("plan.yaml", "study.json", "splits.json", "manifest.json"):
+        shutil.copy(phantom_run.folder / name, run)
+    with pytest.raises(RunError, match="--resume"):
+        hilum.predict(run, phantom_study / "pred", tmp_path / "out")
+
+
+def test_weights_of_another_network_are_refused(phantom_run, phantom_study, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(phantom_run.folder, run)
+    plan = (run / "plan.yaml").read_text()
+    (run / "plan.yaml").write_text(plan.replace("width: 4", "width: 8"))
+    with pytest.raises(RunError, match="do not fit the plan"):
+        hilum.predict(run, phantom_study / "pred", tmp_path / "out")
