@@ -33,7 +33,14 @@ from hilum.training.batches import Batch
 from hilum.training.losses import Wanted, entropy
 from hilum.training.run import open_run
 
-QUICK = ("training.threads=1", "scoring.bootstrap=50", "model.settings={width: 4, blocks: [1, 1], stem: 2}")
+QUICK = (
+    "training.threads=1",
+    "training.warmup=0",
+    "training.learning_rate=0.01",
+    "training.ema=0.8",
+    "scoring.bootstrap=50",
+    "model.settings={width: 4, blocks: [1, 1], stem: 2}",
+)
 
 
 def picture(path, bright, size=(24, 30), seed=0):

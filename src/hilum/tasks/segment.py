@@ -86,7 +86,7 @@ class Segment:
         factor = int(draft.get("data.downsample"))
         patch = rules.plan_patch(draft, fingerprint, factor)
         rules.plan_batch(draft, patch, fingerprint.cases)
-        draft.set("training.loss", "bce+dice-by-image", "an image with little target counts like one with much")
+        draft.set("training.loss", "bce+dice-both", "images with little target count, and those with much")
         draft.set("training.weight_decay", 0.1, "few images are soon learned by heart")
         rare = min((share for share in fingerprint.shares.values() if share > 0), default=1.0)
         draft.set(

@@ -16,7 +16,7 @@ from hilum.training.watching import steps_beside_looks
 
 logger = logging.getLogger(__name__)
 FEWEST_STEPS = 20
-MARGIN = 0.96
+MARGIN = 0.93
 CPU_MARGIN = 0.88
 
 
@@ -53,7 +53,8 @@ def count_steps(plan: Plan, trainer: Callable[[], Trainer], remaining_s: float, 
     available = (
         plan.training.cpu_s if plan.training.cpu_s is not None else (remaining_s - spent) / max(1, folds)
     )
-    count = steps_beside_looks(available * MARGIN, one, look_s, len(made.samples), plan.training)
+    margin = CPU_MARGIN if by_cpu else MARGIN
+    count = steps_beside_looks(available * margin, one, look_s, len(made.samples), plan.training)
     kind = "CPU s" if by_cpu else "s"
     if count < FEWEST_STEPS:
         raise TimeTooShort(

@@ -91,6 +91,11 @@ def negative_dice(logits: Tensor, wanted: Wanted) -> Tensor:
     return -(2 * (probability * y).sum() + 1) / (probability.sum() + y.sum() + 1)
 
 
+def dice_both(logits: Tensor, wanted: Wanted) -> Tensor:
+    """Mostly Dice by image, for images with little target, some over the batch, for those with much."""
+    return 0.7 * dice_by_image(logits, wanted) + 0.3 * dice(logits, wanted)
+
+
 Loss = Callable[[Tensor, Wanted], Tensor]
 
 LOSSES: dict[str, Loss] = {
@@ -98,6 +103,7 @@ LOSSES: dict[str, Loss] = {
     "dice": dice,
     "negative-dice": negative_dice,
     "bce+dice": lambda logits, wanted: entropy(logits, wanted) + dice(logits, wanted),
+    "bce+dice-both": lambda logits, wanted: entropy(logits, wanted) + dice_both(logits, wanted),
     "bce+dice-by-image": lambda logits, wanted: entropy(logits, wanted) + dice_by_image(logits, wanted),
 }
 

@@ -19,8 +19,9 @@ import torch
 from torch import nn
 
 from hilum import models
-from hilum.errors import HilumError, RunError
+from hilum.errors import HilumError, PlanError, RunError
 from hilum.files import read_json, write_json, write_text
+from hilum.models.committee import Committee
 from hilum.models.per_output import PerOutput
 from hilum.planning.document import read_plan, write_plan
 from hilum.planning.plan import Plan
@@ -180,8 +181,18 @@ def processor_name() -> str:
 
 
 def make_network(plan: Plan) -> nn.Module:
-    """The network of a plan, with fresh weights from its seed."""
+    """The network of a plan, with fresh weights from its seed. Raises PlanError for too small a batch."""
     torch.manual_seed(plan.training.seed)
+    members = plan.model.members
+    if members > plan.training.batch:
+        raise PlanError(
+            f"model.members={members}: each learns from its own part of a batch of {plan.training.batch}; "
+            f"set training.batch={4 * members}"
+        )
+    return _one_network(plan) if members == 1 else Committee([_one_network(plan) for _ in range(members)])
+
+
+def _one_network(plan: Plan) -> nn.Module:
     channels = plan.data.channels * (2 * plan.data.neighbours + 1)
     outputs, settings = len(plan.data.outputs), plan.model.settings
     if not plan.model.per_target:
