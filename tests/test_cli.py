@@ -45,8 +45,8 @@ def command(monkeypatch, capsys):
 def test_inspect_tells_what_is_there(command, phantom_study):
     done = command("inspect", phantom_study)
     assert done.code == 0
-    for words in ("sibling folders", "6 cases", "3 groups", "Parenchyma", "SevereInflammation"):
-        assert words in done.out.replace("cases: 6", "6 cases").replace("groups: 3", "3 groups"), done.out
+    for words in ("sibling folders", "Cases: 6", "Groups: 3", "Parenchyma", "SevereInflammation"):
+        assert words in done.out
 
 
 def test_plan_prints_each_choice_with_its_reason(command, phantom_study, tmp_path):

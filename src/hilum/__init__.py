@@ -1,7 +1,7 @@
 """Hilum: from a folder of annotated medical images to a validated model, measurements and a report.
 
-Verbs are functions (`inspect`, `plan`, `train`, `evaluate`, `predict`, `explain`, `measure`, `report`, `demo`),
-rooms are modules (`hilum.models`, `hilum.image`). All are imported when first used.
+Verbs are functions (`inspect`, `plan`, `train`, `evaluate`, `predict`, `explain`, `measure`, `report`,
+`demo`), rooms are modules (`hilum.models`, `hilum.image`). All are imported when first used.
 """
 
 from __future__ import annotations

@@ -405,17 +405,22 @@ def _progress(quiet: bool) -> Iterator[Watch | None]:
     )
     from rich.console import Console
 
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        shown: dict[int, Any] = {}
+    bar = Bar(*columns, console=Console(stderr=True))
+    shown: dict[int, Any] = {}
 
-        def watch(progress: Progress) -> None:
-            if progress.fold not in shown:
-                shown[progress.fold] = bar.add_task("", total=progress.steps, fold=progress.fold, values="")
-            values = "  ".join(
-                f"{name.removeprefix('dice_')} {value:.2f}"
-                for name, value in progress.values.items()
-                if name == "loss" or name.startswith(("dice_", "accuracy"))
-            )
-            bar.update(shown[progress.fold], completed=progress.step, values=values)
+    def watch(progress: Progress) -> None:
+        if progress.fold not in shown:
+            bar.start()
+            shown[progress.fold] = bar.add_task("", total=progress.steps, fold=progress.fold, values="")
+        values = "  ".join(
+            f"{name.removeprefix('dice_')} {value:.2f}"
+            for name, value in progress.values.items()
+            if name == "loss" or name.startswith(("dice_", "accuracy"))
+        )
+        bar.update(shown[progress.fold], completed=progress.step, values=values)
 
+    try:
         yield watch
+    finally:
+        if shown:
+            bar.stop()

@@ -26,7 +26,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield beside
         with beside.open("rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(beside, path)
+        beside.replace(path)
     except OSError as error:
         if isinstance(error, FileNotFoundError | PermissionError) or error.errno:
             raise HilumError(f"{path}: cannot be written ({error.strerror or error})") from error

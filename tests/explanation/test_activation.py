@@ -1,3 +1,4 @@
+import copy
 import itertools
 
 import numpy as np
@@ -89,7 +90,9 @@ def test_agrees_with_monai(place):
     x = torch.rand(1, 24, 20, generator=torch.Generator().manual_seed(3))
     for output in (0, 1):
         ours = class_activation(network, x, output, name)
-        reference = GradCAM(network, name, postprocessing=lambda heat: heat)(x[None], class_idx=output)
+        reference = GradCAM(copy.deepcopy(network), name, postprocessing=lambda heat: heat)(
+            x[None], class_idx=output
+        )
         reference = (reference / reference.max().clamp(min=1e-12))[0, 0].detach().numpy()
         assert np.abs(ours - reference).max() < 1e-4
 
@@ -112,7 +115,7 @@ def test_agrees_with_monai_inside_a_mask():
     strongest = 0.0
     for layer, output in itertools.product(("encoder.1", "decoder.0", "decoder.1"), (0, 1)):
         ours = class_activation(network, x, output, layer, where.bool().numpy())
-        cam = GradCAM(Masked(network, where), f"net.{layer}", postprocessing=lambda heat: heat)
+        cam = GradCAM(Masked(copy.deepcopy(network), where), f"net.{layer}", postprocessing=lambda heat: heat)
         reference = cam(x[None], class_idx=output)
         reference = (reference / reference.max().clamp(min=1e-12))[0, 0].detach().numpy()
         strongest = max(strongest, reference.max())

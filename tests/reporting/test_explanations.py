@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 
 from hilum.explanation.case import CaseExplanation, OutputExplanation
 from hilum.explanation.features import FeatureMaps
 from hilum.image.image import Image
 from hilum.reporting.explanations import (
+    activation_picture,
     case_rows,
     case_section,
     feature_picture,
@@ -38,6 +41,14 @@ def test_a_segmenter_has_four_panels_and_a_classifier_three():
     gallery = next(block for block in case_section(one).blocks if block.kind == "gallery")
     assert len(gallery.cards[0].panels) == 3
     assert uncertainty_picture(one, one.outputs) is None
+
+
+def test_small_images_are_enlarged_in_whole_steps_with_their_masks():
+    picture = activation_picture(case(), output())
+    assert (picture[: 40 * 6, : 60 * 6] == 90).all()
+    tiny = replace(case(), image=Image(np.full((1, 7, 5), 90, np.uint8)))
+    assert max(activation_picture(tiny, output()).shape) >= 7 * 51
+    assert case_section(tiny).blocks
 
 
 def test_the_most_uncertain_case_comes_first():

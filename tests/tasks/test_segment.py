@@ -13,6 +13,7 @@ from hilum.image.image import Image
 from hilum.image.readers import read_image
 from hilum.planning.plan import DataPlan, Plan
 from hilum.study.masks import read_masks
+from hilum.study.survey import survey_study
 from hilum.tasks.mask_files import area_text, display_plane
 from hilum.tasks.segment import SEGMENT, final_thresholds
 from hilum.training.batches import Batch
@@ -39,7 +40,7 @@ def test_the_running_dice_by_hand():
 
 def test_balance_is_the_area_of_each_target(phantom_run):
     study = phantom_run.study
-    areas = SEGMENT.balance(study)
+    areas = SEGMENT.balance(study, survey_study(study).facts)
     case = study.cases[0]
     masks, _ = read_masks(case, study.targets, (96, 128))
     assert areas[case.name] == masks.sum((1, 2)).tolist()
@@ -129,7 +130,7 @@ def test_areas_are_shown_with_their_unit():
     row = {"area": 1234.5, "unit": "µm²", "share_percent": 12.345}
     assert area_text(row) == "1,234 µm² (12.3 %)"
     assert area_text({"area": 12.0, "unit": "px", "share_percent": 0.0}) == "12 px (0.0 %)"
-    assert area_text({"area": 0.012345, "unit": "mm²", "share_percent": 1.0}).startswith("0.01234 mm²")
+    assert area_text({"area": 0.01234, "unit": "mm²", "share_percent": 1.0}) == "0.01234 mm² (1.0 %)"
 
 
 def test_of_a_volume_the_fullest_slice_is_shown(disc):

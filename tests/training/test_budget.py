@@ -2,7 +2,7 @@ import pytest
 
 from hilum.errors import TrainingError
 from hilum.training import budget
-from hilum.training.budget import FEWEST_STEPS, Steps, TimeTooShort, count_steps, with_steps
+from hilum.training.budget import FEWEST_STEPS, Steps, TimeTooShortError, count_steps, with_steps
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +42,11 @@ def test_processor_time_is_by_fold_and_knows_no_wall(tiny_plan):
 
 
 def test_too_little_time_says_how_much_is_needed(tiny_plan):
-    with pytest.raises(TimeTooShort, match="--minutes") as caught:
+    with pytest.raises(TimeTooShortError, match="--minutes") as caught:
         counted(tiny_plan(minutes=0.01), 0.1 * (FEWEST_STEPS - 2))
     assert "--folds" in str(caught.value)
     assert isinstance(caught.value, TrainingError)
-    with pytest.raises(TimeTooShort, match="only 0 steps"):
+    with pytest.raises(TimeTooShortError, match="only 0 steps"):
         counted(tiny_plan(minutes=0.01), -50.0)
 
 

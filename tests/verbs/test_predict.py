@@ -82,7 +82,7 @@ def test_nowhere_and_nothing_are_told_apart(phantom_run, tmp_path):
     with pytest.raises(ImageError, match="no such file or folder"):
         hilum.predict(phantom_run.folder, tmp_path / "none", tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(StudyError, match="no image"):
+    with pytest.raises(StudyError, match="is empty"):
         hilum.predict(phantom_run.folder, tmp_path / "empty", tmp_path / "out")
 
 

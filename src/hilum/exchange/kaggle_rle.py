@@ -123,7 +123,7 @@ def _name(cell: str) -> str:
 
 
 def masks_of(path: Path, shape: tuple[int, int] = SHAPE) -> Iterable[tuple[str, NDArray[np.bool_]]]:
-    """Each image's name with its mask (Y, X). Raises HilumError that names an image with wrong run lengths."""
+    """Each image's name with its mask (Y, X). Raises HilumError for run lengths that do not fit."""
     for name, text in read_submission(path).items():
         yield name, _mask(path, name, text, shape)
 

@@ -48,7 +48,8 @@ class Image:
             raise ImageError(f"{self.path or 'array'}: the image has no pixels (shape {self.array.shape})")
         if len(self.spacing.sizes) != self.array.ndim - 1:
             if self.spacing.known:
-                raise ImageError(f"{self.path or 'array'}: spacing {self.spacing} for shape {self.array.shape}")
+                where = self.path or "array"
+                raise ImageError(f"{where}: spacing {self.spacing} for shape {self.array.shape}")
             object.__setattr__(self, "spacing", unknown_spacing(self.array.ndim - 1))
 
     def __repr__(self) -> str:

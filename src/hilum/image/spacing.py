@@ -82,7 +82,7 @@ def parse_spacing(text: str, ndim: int = 2) -> Spacing:
     if unit == "px" and sizes:
         return unknown_spacing(ndim)
     if len(sizes) not in (1, ndim) or unit not in _IN_UM:
-        raise ImageError(f"spacing {text!r} is not understood: write a size and a unit, like 0.65um or 0.7x0.7mm")
+        raise ImageError(f"spacing {text!r} is not understood: write a size and a unit, like 0.65um")
     sizes = sizes * ndim if len(sizes) == 1 else sizes
     stored = "mm" if unit in ("mm", "cm", "m") else "um"
     factor = _IN_UM[unit] / _IN_UM[stored]

@@ -62,9 +62,7 @@ def tile_slices(
     return itertools.product(*parts)
 
 
-def even_slices(
-    shape: Sequence[int], tile: Sequence[int], counts: Sequence[int]
-) -> list[tuple[slice, ...]]:
+def even_slices(shape: Sequence[int], tile: Sequence[int], counts: Sequence[int]) -> list[tuple[slice, ...]]:
     """Slices of so many tiles along each axis of an image (Y, X) or volume (Z, Y, X), evenly spread.
 
     >>> [(part[0].start, part[1].start) for part in even_slices((1040, 1392), (512, 512), (2, 3))]

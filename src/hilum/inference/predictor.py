@@ -106,7 +106,7 @@ def _whole(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
 
 
 def pad_to(x: Tensor, divisor: int) -> Tensor:
-    """Pad (B, C, *S) at the far ends to multiples of `divisor`, by reflection where the image is large enough."""
+    """Pad (B, C, *S) at the far ends to multiples of `divisor`, by reflection where it is large enough."""
     missing = [-side % divisor for side in x.shape[2:]]
     if not any(missing):
         return x

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from hilum.explanation.case import CaseExplanation, OutputExplanation
@@ -18,7 +19,7 @@ from hilum.reporting.numbers import share
 from hilum.reporting.overlay import Mask, Pixels, paint
 from hilum.reporting.thumbnails import data_uri, mask_thumbnail, thumbnail
 
-SIDE = 480
+SIDE, LEAST = 480, 360
 DOUBT = ("sure", "unsure")
 READING = (
     "Grad-CAM shows where a layer of the network holds evidence for a class or a target: coarse, relative to "
@@ -109,7 +110,7 @@ def _card(case: CaseExplanation, output: OutputExplanation) -> Card:
     picture = _picture(case, SIDE)
     panels = [("Image", picture)]
     if output.mask is not None:
-        mask = mask_thumbnail(_at_full(output.mask, case), SIDE)
+        mask = _enlarged(mask_thumbnail(_at_full(output.mask, case), SIDE))
         panels[0] = ("Image with what is found", paint(picture, {output.name: mask}, 0.12))
     panels.append((f"Grad-CAM, layer {case.layer}", activation_picture(case, output, SIDE)))
     if output.fall is not None:
@@ -119,7 +120,7 @@ def _card(case: CaseExplanation, output: OutputExplanation) -> Card:
     if doubt is not None:
         panels.append((f"Uncertainty of {case.members} predictions", doubt))
     facts = (
-        ("Found" if output.mask is not None else "Probability", share(output.probability)),
+        ("Share" if output.mask is not None else "Probability", share(output.probability)),
         ("Uncertainty", f"{output.uncertainty:.3f}"),
         ("Disagreement", f"{output.disagreement:.3f}"),
     )
@@ -136,7 +137,13 @@ def _figure(features: FeatureMaps) -> Figure:
 
 def _picture(case: CaseExplanation, side: int | None) -> Pixels:
     picture = to_display(case.image)
-    return thumbnail(picture, side) if side else picture
+    return _enlarged(thumbnail(picture, side) if side else picture)
+
+
+def _enlarged(picture: NDArray[Any]) -> NDArray[Any]:
+    """A small picture (Y, X, ...) in whole steps, so that the letters of its colour bar find room."""
+    step = max(1, LEAST // max(picture.shape[:2]))
+    return picture.repeat(step, 0).repeat(step, 1)
 
 
 def _at_full(mask: Mask, case: CaseExplanation) -> Mask:

@@ -31,13 +31,26 @@ def segmentation_scores_section(
     chosen = {**{name: scores.get("threshold") for name, scores in targets.items()}, **(thresholds or {})}
     at = {name: numbers.number(value) for name, value in chosen.items() if value is not None}
     blocks: list[Block] = [Text(note)] if note else []
-    blocks += [_overlap_table(targets, at), *_distance_table(targets)]
+    blocks += [_overlap_table(targets, chosen), *_distance_table(targets)]
     blocks += _segmentation_figures(targets, cases, curves, at)
     blocks += [*_threshold_table(targets), *_empty_table(targets)]
     return Section("Scores", tuple(blocks), "scores")
 
 
-def _overlap_table(targets: Mapping[str, Row], thresholds: Mapping[str, float]) -> Table:
+def _threshold_text(threshold: Any) -> str:
+    """One threshold, or from the lowest to the highest where each fold has its own.
+
+    >>> _threshold_text({"0": 0.25, "1": 0.5})
+    '0.250 to 0.500 by fold'
+    """
+    if isinstance(threshold, Mapping):
+        values = [numbers.number(value) for value in threshold.values()]
+        low, high = min(values, default=float("nan")), max(values, default=float("nan"))
+        return f"{numbers.score(low)} to {numbers.score(high)} by fold" if high > low else numbers.score(low)
+    return numbers.score(threshold)
+
+
+def _overlap_table(targets: Mapping[str, Row], thresholds: Mapping[str, Any]) -> Table:
     rows = []
     for name, scores in targets.items():
         dice = scores.get("dice")
@@ -48,7 +61,7 @@ def _overlap_table(targets: Mapping[str, Row], thresholds: Mapping[str, float]) 
             numbers.interval(part(dice, "interval")),
             part(dice, "pooled"),
             *(part(scores.get(key), "mean") for key in ("jaccard", "precision", "recall")),
-            thresholds.get(name),
+            _threshold_text(thresholds.get(name)),
         )
         rows.append(row)
     columns = (

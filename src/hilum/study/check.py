@@ -101,7 +101,8 @@ def class_findings(study: Study) -> tuple[Finding, ...]:
 def error_text(study: Study, errors: Sequence[Finding], limit: int = 50) -> str:
     """One message with all errors of a study, and what to type next; one error takes one line."""
     if len(errors) == 1:
-        return f"{errors[0].message}; mend it, or say --skip-bad to leave such cases out"
+        where = "" if str(study.root) in errors[0].message else f"{study.root}: "
+        return f"{where}{errors[0].message}; mend it, or say --skip-bad to leave such cases out"
     lines = [f"  {finding.message}" for finding in errors[:limit]]
     lines += [f"  and {len(errors) - limit} more"] if len(errors) > limit else []
     head = f"{study.root}: {counted(len(errors), 'problem')} found"

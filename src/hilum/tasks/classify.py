@@ -21,6 +21,7 @@ from hilum.planning.fingerprint import Fingerprint
 from hilum.planning.plan import Plan
 from hilum.reporting.blocks import Headline, Section, headline
 from hilum.study.study import Case, Study
+from hilum.study.survey import Facts
 from hilum.tasks import label_files, label_pages
 from hilum.tasks.decisions import (
     Decision,
@@ -80,7 +81,7 @@ class Classify:
         validated = {"val", "test"} <= {case.split for case in study.cases}
         label_rules.plan_holding_back(draft, folds, validated, len(study.cases))
 
-    def balance(self, study: Study) -> Mapping[str, Sequence[float]]:
+    def balance(self, study: Study, facts: Mapping[str, Facts]) -> Mapping[str, Sequence[float]]:
         """The labels of each case, unknown ones as 0."""
         return {
             case.name: [0.0 if math.isnan(x) else x for x in labels_of(case, study.classes)]

@@ -110,11 +110,12 @@ def shift_note(run: Run, summary: Mapping[str, Any]) -> str:
         f"The test images are harder than the validation images: AUC {summary['auc']['value']:.3f} against "
         f"{validation['auc']['value']:.3f}, accuracy {summary['accuracy']['value']:.3f} against "
         f"{validation['accuracy']['value']:.3f}. So the given validation images are more like the "
-        "training images than the test images are (the table of splits below shows how they differ; where no "
-        "patient is named, images of one patient may lie in both). "
+        "training images than the test images are (the table of splits below shows how they differ; where "
+        "no patient is named, images of one patient may lie in both). "
         f"Against such a shift each image is normalised {norm}; position, size, angle (up to "
-        f"{augmentation.rotate_deg:g}°), contrast and brightness are varied in training; weights are averaged; "
-        "mirrored copies are averaged in prediction. The threshold was not moved after seeing the test images."
+        f"{augmentation.rotate_deg:g}°), contrast and brightness are varied in training; weights are "
+        "averaged; mirrored copies are averaged in prediction. The threshold was not moved after seeing "
+        "the test images."
     )
 
 

@@ -31,6 +31,7 @@ from hilum.scoring.overlap import dice_curve
 from hilum.scoring.segmentation import CaseScore, case_scores, summarise, to_record
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Study
+from hilum.study.survey import Facts
 from hilum.tasks.mask_decisions import (
     WORTH_FITTING,
     decided,
@@ -98,13 +99,10 @@ class Segment:
         divisor = 2 * 2 ** int(draft.get("model.settings")["depth"])
         rules.plan_tile(draft, fingerprint, factor, divisor)
 
-    def balance(self, study: Study) -> Mapping[str, Sequence[float]]:
-        """Area of each target in each case."""
-        areas = {}
-        for case in study.cases:
-            masks, _ = read_masks(case, study.targets, read_case_image(case).shape)
-            areas[case.name] = masks.reshape(len(masks), -1).sum(1).astype(float).tolist()
-        return areas
+    def balance(self, study: Study, facts: Mapping[str, Facts]) -> Mapping[str, Sequence[float]]:
+        """Pixels of each target in each case."""
+        seen = {case.name: facts[case.name].pixels for case in study.cases}
+        return {name: [float(pixels.get(t, 0)) for t in study.targets] for name, pixels in seen.items()}
 
     def samples(self, case: Case, image: Image, plan: Plan) -> Sequence[Sample]:
         """One sample a case: the prepared image with the share of each target."""
@@ -308,6 +306,7 @@ def _over(found: Mapping[str, Any]) -> str:
 def _with_areas(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **row,
+        "dice": row["dice"] if row["truth_pixels"] else math.nan,
         "true_area": row["truth_pixels"],
         "predicted_area": row["predicted_pixels"],
         "area_unit": "px",

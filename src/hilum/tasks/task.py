@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hilum.planning.plan import Plan
     from hilum.reporting.blocks import Headline, Section
     from hilum.study.study import Case, Study
+    from hilum.study.survey import Facts
     from hilum.training.batches import Batch
     from hilum.training.run import Run
     from hilum.training.samples import Sample
@@ -71,7 +72,7 @@ class Task(Protocol):
         """Set what this task plans."""
         ...
 
-    def balance(self, study: Study) -> Mapping[str, Sequence[float]]:
+    def balance(self, study: Study, facts: Mapping[str, Facts]) -> Mapping[str, Sequence[float]]:
         """What each case carries of each output, to spread evenly over folds."""
         ...
 
@@ -88,7 +89,7 @@ class Task(Protocol):
         ...
 
     def evaluate(self, run: Run, study: Study) -> dict[str, Any]:
-        """Score the out-of-fold predictions of a run; writes evaluation/ and predictions/, gives the summary."""
+        """Score the out-of-fold predictions; writes evaluation/ and predictions/, gives the summary."""
         ...
 
     def deliver(self, run: Run, predicted: Sequence[Predicted] | Any, delivery: Delivery) -> dict[str, Any]:

@@ -20,7 +20,7 @@ MARGIN = 0.93
 CPU_MARGIN = 0.88
 
 
-class TimeTooShort(TrainingError):
+class TimeTooShortError(TrainingError):
     """The time allowed holds too few steps for a training to be worth anything."""
 
 
@@ -36,7 +36,7 @@ class Steps:
 def count_steps(plan: Plan, trainer: Callable[[], Trainer], remaining_s: float, folds: int) -> Steps:
     """Steps a fold that fit the plan's time; `remaining_s` is the wall time left for training all `folds`.
 
-    Raises TimeTooShort where not even 20 steps a fold fit.
+    Raises TimeTooShortError where not even 20 steps a fold fit.
     """
     if plan.training.steps is not None:
         return Steps(plan.training.steps, plan.reasons.get("training.steps", "asked for"))
@@ -57,10 +57,10 @@ def count_steps(plan: Plan, trainer: Callable[[], Trainer], remaining_s: float, 
     count = steps_beside_looks(available * margin, one, look_s, len(made.samples), plan.training)
     kind = "CPU s" if by_cpu else "s"
     if count < FEWEST_STEPS:
-        raise TimeTooShort(
+        raise TimeTooShortError(
             f"only {max(0, count)} steps of {one:.2f} {kind} fit into the time; allow at least "
-            f"{(FEWEST_STEPS * one * folds / MARGIN + 30) / 60:.1f} more minutes (--minutes), fewer --folds, or "
-            f"shrink the images more (--set data.downsample={plan.data.downsample * 2})"
+            f"{(FEWEST_STEPS * one * folds / MARGIN + 30) / 60:.1f} more minutes (--minutes), fewer --folds, "
+            f"or shrink the images more (--set data.downsample={plan.data.downsample * 2})"
         )
     if most is not None and most <= count:
         return Steps(most, f"{plan.training.epochs:g} epochs of {made.epoch} steps", one)

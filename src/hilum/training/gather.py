@@ -35,8 +35,9 @@ def gather_samples(
         expected = taken / (index + 1) * len(cases)
         if taken > limit:
             raise TrainingError(
-                f"{len(cases)} images need about {expected / 1e9:.1f} GB at this resolution, {limit / 1e9:.1f} GB are "
-                f"free; shrink them more (--set data.downsample={plan.data.downsample * 2})"
+                f"{len(cases)} images need about {expected / 1e9:.1f} GB at this resolution, "
+                f"{limit / 1e9:.1f} GB are free; "
+                f"shrink them more (--set data.downsample={plan.data.downsample * 2})"
             )
         if told:
             told(index + 1, len(cases))

@@ -132,8 +132,9 @@ def train_fold(
             since, bad = ([*since, loss], 0) if math.isfinite(loss) else (since, bad + 1)
             if bad > NAN_LIMIT:
                 raise TrainingError(
-                    f"fold {trainer.fold}: the loss has been NaN for {bad} steps at step {step}; lower the learning "
-                    f"rate (--set training.learning_rate={trainer.plan.training.learning_rate / 10:g}) "
+                    f"fold {trainer.fold}: the loss has been NaN for {bad} steps at step {step}; "
+                    f"lower the learning rate (--set "
+                    f"training.learning_rate={trainer.plan.training.learning_rate / 10:g}) "
                     "or use --set training.precision=32-true"
                 )
             seen = watching.look(step)

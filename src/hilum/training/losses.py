@@ -38,7 +38,7 @@ class Wanted:
 
 
 def entropy(logits: Tensor, wanted: Wanted) -> Tensor:
-    """Cross-entropy, binary for a sigmoid an output, over outputs for a softmax; unknown outputs count nothing."""
+    """Cross-entropy: binary for sigmoids, over outputs for a softmax; unknown outputs count nothing."""
     if wanted.activation == "sigmoid":
         loss = (
             F.binary_cross_entropy_with_logits(logits, wanted.y, reduction="none").flatten(2).mean(2)

@@ -243,7 +243,10 @@ def start_weights(run: Run) -> dict[str, torch.Tensor]:
 
 
 def initialise(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> list[str]:
-    """Copy the weights that fit by name and shape; the names left as they were. Raises HilumError where none fits."""
+    """Copy the weights that fit by name and shape; the names left as they were.
+
+    Raises HilumError where none fits.
+    """
     own = network.state_dict()
     fitting = {
         name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape

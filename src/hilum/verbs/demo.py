@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hilum.image.readers import probe
 from hilum.phantoms.make import make_phantom, phantom_kind
-from hilum.training.budget import FEWEST_STEPS, TimeTooShort
+from hilum.training.budget import FEWEST_STEPS, TimeTooShortError
 from hilum.training.loop import Watch
 from hilum.training.run import Run, check_new
 from hilum.verbs.evaluate import evaluate_submission
@@ -53,7 +53,7 @@ def demo(
         logger.info("%g minutes are short: images of half the size, and two folds", minutes)
     try:
         run = train(study, out / "run", minutes=minutes, folds=folds, watch=watch)
-    except TimeTooShort as error:
+    except TimeTooShortError as error:
         logger.warning("%s; going on with %d steps a fold", error, FEWEST_STEPS)
         run = train(study, out / "run", steps=FEWEST_STEPS, folds=folds, watch=watch)
     new = next(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hilum import tasks
 from hilum.planning.document import write_plan
 from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, make_plan, wished_folds
+from hilum.planning.planner import Wishes, make_plan
 from hilum.study.open import open_study
-from hilum.study.splits import make_folds
+from hilum.verbs.folding import plan_folds
 
 
 def plan(
@@ -32,7 +31,7 @@ def plan(
     """
     study = open_study(Path(folder), group_by=group_by, skip_bad=skip_bad)
     wishes = Wishes(minutes, steps, folds, recipe, tuple(settings), device, group_by)
-    splits = make_folds(study, wished_folds(wishes), tasks.find_task(study).balance(study))
+    splits = plan_folds(study, wishes)
     planned = make_plan(study, wishes, len(splits.folds), splits.reason).plan
     if out is not None:
         write_plan(planned, Path(out))

@@ -50,8 +50,8 @@ def predict(
 ) -> Delivered:
     """Predict images (files or folders) with all folds of a run together; scores where labels are there.
 
-    `submission` names a challenge's file to write besides ("kaggle-rle"). Raises RunError where `run` is not a trained run or `out` is not empty, ImageError for an unreadable
-    image unless `skip_bad` leaves it out.
+    `submission` names a challenge's file to write besides ("kaggle-rle"). Raises RunError where `run` is
+    not a trained run or `out` is not empty, ImageError for an unreadable image unless `skip_bad`.
     """
     opened = open_run(Path(run))
     check_new(Path(out))

@@ -27,7 +27,8 @@ def report(run_folder: str | Path) -> Path:
         environment_section(run.manifest),
     ]
     title = f"{study.root.name}: {', '.join(run.plan.data.outputs)}"
-    subtitle = f"{len(study.cases)} cases, {len(run.trained_folds())} folds, {run.plan.task}, run {run.folder.resolve().name}"
+    folds, name = len(run.trained_folds()), run.folder.resolve().name
+    subtitle = f"{len(study.cases)} cases, {folds} folds, {run.plan.task}, run {name}"
     return write_report(run.folder / "report.html", title, subtitle, sections, task.headlines(run))
 
 

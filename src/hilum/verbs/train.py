@@ -18,11 +18,10 @@ from hilum.errors import RunError, StudyError
 from hilum.inference.keeping import keep
 from hilum.inference.predictor import make_predictor
 from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, make_plan, wished_folds
+from hilum.planning.planner import Wishes, make_plan
 from hilum.study.open import open_study
-from hilum.study.splits import Splits, make_folds, read_splits
+from hilum.study.splits import Splits, read_splits
 from hilum.study.study import Study
-from hilum.study.validation import hold_back
 from hilum.tasks.task import Task
 from hilum.training.budget import count_steps, with_steps
 from hilum.training.cache import fingerprint
@@ -30,6 +29,7 @@ from hilum.training.contradictions import reconciled
 from hilum.training.copies import with_copies
 from hilum.training.gather import gather_kept, gather_samples, keep_samples, keeping_s
 from hilum.training.loop import Trainer, Watch, make_fabric, train_fold
+from hilum.training.losses import find_loss
 from hilum.training.run import (
     Run,
     check_new,
@@ -45,6 +45,7 @@ from hilum.training.run import (
 from hilum.training.samples import Sample
 from hilum.training.tiling import cut_samples
 from hilum.training.watching import needs_watching
+from hilum.verbs.folding import hold_some_back, plan_folds
 from hilum.verbs.report import report
 
 logger = logging.getLogger(__name__)
@@ -112,9 +113,10 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
     """Plan, split, decode and time a few steps; then the run's first files are written."""
     splits = _splits(study, wishes, options)
     planned = make_plan(study, wishes, len(splits.folds), splits.reason)
+    _check_buildable(planned.plan)
     share = planned.plan.training.validation
     if share:
-        splits = hold_back(splits, study, share, tasks.get_task(planned.plan.task).balance(study))
+        splits = hold_some_back(splits, study, share)
     for line in _told(study, splits, planned.plan):
         logger.info(line)
     needed, reading = _needed(study, splits), time.perf_counter()
@@ -141,14 +143,16 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
 
 
 def _splits(study: Study, wishes: Wishes, options: Options) -> Splits:
-    if options.splits:
-        splits = read_splits(options.splits, study)
-    else:
-        task = tasks.find_task(study)
-        splits = make_folds(study, wished_folds(wishes), task.balance(study))
+    splits = read_splits(options.splits, study) if options.splits else plan_folds(study, wishes)
     if options.fold is not None and not 0 <= options.fold < len(splits.folds):
         raise StudyError(f"--fold {options.fold}: there are folds 0 to {len(splits.folds) - 1}")
     return splits
+
+
+def _check_buildable(plan: Plan) -> None:
+    """Raise PlanError for a network or loss that is none, before any image is decoded or anything written."""
+    find_loss(plan.training.loss)
+    make_network(plan)
 
 
 def _todo(splits: Splits, options: Options) -> list[int]:
@@ -157,11 +161,12 @@ def _todo(splits: Splits, options: Options) -> list[int]:
 
 def _told(study: Study, splits: Splits, plan: Plan) -> list[str]:
     data, training = plan.data, plan.training
+    patch = " x ".join(map(str, training.patch))
     return [
         f"{len(study.cases)} cases, {study.layout}; {study.grouping}",
         f"{len(splits.folds)} folds: {splits.reason}",
-        f"{plan.task} {', '.join(data.outputs)}; {plan.model.name}, working at 1/{data.downsample}, "
-        f"{training.batch} x {' x '.join(map(str, training.patch))}, {training.precision} on {training.device}",
+        f"{plan.task} {', '.join(data.outputs)}: {plan.model.name} at 1/{data.downsample} of the resolution",
+        f"batches of {training.batch} x {patch}, {training.precision} on {training.device}",
     ]
 
 

@@ -1,0 +1,48 @@
+"""Folds as the verbs make them: groups whole, duplicates on one side, targets and classes balanced."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from hilum import tasks
+from hilum.planning.planner import Wishes, wished_folds
+from hilum.study.duplicates import find_duplicates, together
+from hilum.study.open import total_bytes
+from hilum.study.splits import Splits, make_folds
+from hilum.study.study import Study
+from hilum.study.survey import Survey, survey_study
+from hilum.study.validation import hold_back
+
+logger = logging.getLogger(__name__)
+SURVEYED_BYTES = 8_000_000_000
+
+
+def plan_folds(study: Study, wishes: Wishes) -> Splits:
+    """Folds of a study; byte-equal and near-equal images never lie on both sides of one.
+
+    Raises StudyError where the wished number of folds cannot be made.
+    """
+    survey = survey_of(study)
+    pairs = find_duplicates(study, survey.facts)
+    if pairs:
+        logger.info("%d pairs of equal or nearly equal images are kept on one side of every fold", len(pairs))
+    return make_folds(study, wished_folds(wishes), balance(study, survey), together=together(pairs))
+
+
+def hold_some_back(splits: Splits, study: Study, share: float) -> Splits:
+    """The folds with a share of each training set held back, to be watched while training."""
+    return hold_back(splits, study, share, balance(study, survey_of(study)))
+
+
+def balance(study: Study, survey: Survey) -> Mapping[str, Sequence[float]] | None:
+    """What is spread evenly over the folds; labels alone where the study was too large to survey."""
+    return tasks.find_task(study).balance(study, survey.facts) if survey.facts else None
+
+
+def survey_of(study: Study) -> Survey:
+    """Every image looked at once; nothing where the study is larger than 8 GB."""
+    if total_bytes(study) > SURVEYED_BYTES:
+        logger.warning("more than 8 GB of images: duplicates across folds are not looked for")
+        return Survey({}, ())
+    return survey_study(study)
