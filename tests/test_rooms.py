@@ -114,16 +114,12 @@ def imports_of_room(room):
 
 @pytest.mark.parametrize("room", ALONE)
 def test_image_models_and_scoring_import_no_other_room(room):
-    names = {
-        name for _, module, names in rooms_and_imports() if room_of_or_none(module) == room for name in names
-    }
+    names = imports_of_room(room)
     assert {room_of(name) for name in names} <= {room, "errors", "files"}
 
 
 def test_phantoms_need_nothing_of_what_they_are_meant_to_test():
-    names = {
-        name for _, m, names in rooms_and_imports() if room_of_or_none(m) == "phantoms" for name in names
-    }
+    names = imports_of_room("phantoms")
     assert {room_of(name) for name in names} <= {"phantoms", "image", "errors", "files"}
 
 
