@@ -114,13 +114,11 @@ def imports_of_room(room):
 
 @pytest.mark.parametrize("room", ALONE)
 def test_image_models_and_scoring_import_no_other_room(room):
-    names = imports_of_room(room)
-    assert {room_of(name) for name in names} <= {room, "errors", "files"}
+    assert {room_of(name) for name in imports_of_room(room)} <= {room, "errors", "files"}
 
 
 def test_phantoms_need_nothing_of_what_they_are_meant_to_test():
-    names = imports_of_room("phantoms")
-    assert {room_of(name) for name in names} <= {"phantoms", "image", "errors", "files"}
+    assert {room_of(name) for name in imports_of_room("phantoms")} <= {"phantoms", "image", "errors", "files"}
 
 
 def calls(tree):

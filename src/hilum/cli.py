@@ -18,6 +18,7 @@ from hilum.errors import HilumError
 if TYPE_CHECKING:
     from hilum.training.loop import Progress, Watch
 
+INTERRUPTED = 130
 app = typer.Typer(
     help="From a folder of annotated medical images to a validated model, measurements and a report.",
     no_args_is_help=True,
@@ -313,13 +314,15 @@ def main() -> None:
     logging.getLogger("hilum").setLevel(logging.INFO)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # the library turns Ctrl-C into a returned code here
+            raise KeyboardInterrupt
     except HilumError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from None
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted; a run that was training goes on with --resume", err=True)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
     except typer.TyperException as error:
         typer.echo(f"usage: {error.format_message()}\ntry: hilum {' '.join(sys.argv[1:2])} --help", err=True)
         raise SystemExit(2) from None

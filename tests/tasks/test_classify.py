@@ -67,7 +67,9 @@ def folds_run(tmp_path_factory):
     """A small trained run over three folds of two classes."""
     root = tmp_path_factory.mktemp("classify")
     class_folders(root / "study", {"NORMAL": 9, "SICK": 15})
-    return hilum.train(root / "study", root / "run", steps=25, folds=3, settings=QUICK)
+    return hilum.train(
+        root / "study", root / "run", steps=25, folds=3, settings=(*QUICK, "scoring.threshold=fit")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -333,3 +335,11 @@ def test_bad_folders_are_refused_with_everything_that_is_wrong(tmp_path):
     with pytest.raises(StudyError, match=r"none\.png.*neither\.png"):
         hilum.train(good, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_planned_threshold_is_one_half_and_says_what_it_did_where_it_was_held_out(tmp_path):
+    plan = plan_of(open_study(class_folders(tmp_path / "a", {"NORMAL": 4, "SICK": 4})))
+    assert plan.scoring.threshold == 0.5
+    decision = learn_decision(outcome([0.2, 0.6, 0.4, 0.9], [0, 0, 1, 1]), plan)
+    point = decision.points[0]
+    assert (point.threshold, point.sensitivity, point.specificity, point.cases) == (0.5, 0.5, 0.5, 4)

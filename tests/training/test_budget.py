@@ -37,7 +37,7 @@ def test_steps_asked_for_are_not_timed(tiny_plan, monkeypatch):
 
 def test_processor_time_is_by_fold_and_knows_no_wall(tiny_plan):
     found = counted(tiny_plan(cpu_s=30.0), -100.0, folds=5)
-    assert found.count == pytest.approx(300 * budget.MARGIN, rel=0.02)
+    assert found.count == pytest.approx(300 * budget.CPU_MARGIN, rel=0.02)
     assert "CPU" in found.reason
 
 

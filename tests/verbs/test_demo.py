@@ -1,19 +1,31 @@
+import importlib
+
 import pytest
 
 import hilum
 from hilum.errors import RunError
-from hilum.verbs import demo as module
+from hilum.training.budget import FEWEST_STEPS, TimeTooShortError
+
+module = importlib.import_module("hilum.verbs.demo")
 
 
-def test_a_short_demo_walks_the_whole_road(tmp_path, monkeypatch):
-    """The clock is not waited for: where time is too short for any training, the fewest steps are taken."""
+def test_a_short_demo_walks_the_whole_road(tmp_path, monkeypatch, quick):
+    """Where time is too short for any training, the fewest steps are taken; the clock is not waited for."""
+    train, asked = module.train, []
+
+    def impatient(study, out, minutes=None, **options):
+        asked.append((minutes, options.get("steps"), options.get("folds")))
+        if minutes is not None:
+            raise TimeTooShortError("only 3 steps fit")
+        return train(study, out, settings=quick, **{**options, "steps": 2})
+
     monkeypatch.setattr(module, "_half_size", lambda kind: (96, 128))
-    monkeypatch.setattr(module, "FEWEST_STEPS", 2)
-    made = hilum.demo(tmp_path / "demo", minutes=0.001)
+    monkeypatch.setattr(module, "train", impatient)
+    made = hilum.demo(tmp_path / "demo", minutes=0.34)
+    assert asked == [(0.34, None, 2), (None, FEWEST_STEPS, 2)]
     assert (made.run.folder / "report.html").is_file()
-    assert made.run.plan.training.steps == 2
     assert made.predictions.cases == 2
-    assert list((made.predictions.out / "overlays").iterdir())
+    assert len(list((made.predictions.out / "overlays").iterdir())) == 2
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path):

@@ -84,6 +84,12 @@ def plan_learning(draft: Draft, print_: Fingerprint) -> None:
     draft.set("training.smoothing", 0.02, "labels of single readers are not certain")
 
 
+def plan_threshold(draft: Draft) -> None:
+    """One half, which needs no fitting where both answers were weighed alike."""
+    why = "classes are weighed alike, so both errors are; one fitted to few errors varies more (fit: Youden)"
+    draft.set("scoring.threshold", 0.5, why)
+
+
 def plan_distortion(draft: Draft, print_: Fingerprint) -> None:
     """Shear and shifts beside rotation, zoom and flips."""
     posed = "training.augmentation.rotate_deg"

@@ -75,6 +75,8 @@ class Classify:
         size = label_rules.plan_size(draft, fingerprint, folds)
         label_rules.plan_network(draft, size)
         label_rules.plan_learning(draft, fingerprint)
+        if not softmax:
+            label_rules.plan_threshold(draft)
         rules.plan_orientation(draft, fingerprint)
         rules.plan_intensity(draft, fingerprint)
         label_rules.plan_distortion(draft, fingerprint)
@@ -303,7 +305,7 @@ def _beside(
         ((fold, part),) = validated.items()
         scores = label_files.summarise(part, {fold: decisions[fold]}, quick, classes)
         found["validation"] = {key: scores[key] for key in ("auc", "accuracy", "recall", "specificity")}
-    if len(plan.data.outputs) == 1 and rule_of(plan.scoring) != "youden" and plan.scoring.threshold == "fit":
+    if len(plan.data.outputs) == 1 and rule_of(plan.scoring) != "youden":
         others = {fold: learn_decision(part, plan, "youden") for fold, part in held_out.items()}
         scores = label_files.summarise(tested, others, quick, classes)
         found["youden"] = {key: scores[key]["value"] for key in ("recall", "specificity")}

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from hilum.errors import HilumError
 from hilum.planning.plan import Plan, ScoringPlan
 from hilum.scoring.calibration import apply_temperature, fit_temperature, logits_of
-from hilum.scoring.operating_point import OperatingPoint, operating_point
+from hilum.scoring.operating_point import OperatingPoint, at_threshold, operating_point
 from hilum.study.study import Case, Study
 
 Floats = NDArray[np.float64]
+_RULES = ("youden", "min-sensitivity", "cost")
 _HALF = OperatingPoint("0.5: nothing was held out to choose on", 0.5, math.nan, math.nan, 0)
 _HEALTHY = (
     "normal",
@@ -123,10 +124,12 @@ def is_exclusive(plan: Plan) -> bool:
 
 
 def rule_of(scoring: ScoringPlan) -> str:
-    """The rule by which thresholds are chosen: sensitivity wished for, cost of a miss, or Youden."""
+    """How thresholds are chosen: by a wished sensitivity, the cost of a miss, Youden, or a number given."""
     if scoring.min_sensitivity is not None:
         return f"min-sensitivity={scoring.min_sensitivity:.6f}".rstrip("0").rstrip(".")
-    return f"cost=1:{scoring.cost:.6f}".rstrip("0").rstrip(".") if scoring.cost is not None else "youden"
+    if scoring.cost is not None:
+        return f"cost=1:{scoring.cost:.6f}".rstrip("0").rstrip(".")
+    return "youden" if scoring.threshold == "fit" else str(scoring.threshold)
 
 
 def learn_decision(outcome: Outcome | None, plan: Plan, rule: str | None = None) -> Decision:
@@ -135,7 +138,7 @@ def learn_decision(outcome: Outcome | None, plan: Plan, rule: str | None = None)
         return _fixed(Decision(), plan)
     temperature = _temperature(outcome, plan)
     decision = Decision(temperature, (), len(outcome))
-    if is_exclusive(plan) or plan.scoring.threshold != "fit":
+    if is_exclusive(plan):
         return _fixed(decision, plan)
     values = calibrated(outcome.probability, decision, plan)
     wanted = rule or rule_of(plan.scoring)
@@ -147,16 +150,22 @@ def _fixed(decision: Decision, plan: Plan) -> Decision:
     """The decision with thresholds that were not learnt."""
     if is_exclusive(plan):
         return decision
-    cut = plan.scoring.threshold
-    point = _HALF if cut == "fit" else OperatingPoint("given", float(cut), math.nan, math.nan, 0)
+    rule = rule_of(plan.scoring)
+    point = _HALF if rule.startswith(_RULES) else _given(float(rule))
     return replace(decision, points=(point,) * len(plan.data.outputs))
 
 
 def _point(values: Floats, label: Floats, rule: str) -> OperatingPoint:
     known = label[~np.isnan(label)]
     if len(np.unique(known)) < 2:
-        return _HALF
-    return operating_point(values, label, rule)
+        return _HALF if rule.startswith(_RULES) else _given(float(rule))
+    if rule.startswith(_RULES):
+        return operating_point(values, label, rule)
+    return at_threshold(values, label, float(rule))
+
+
+def _given(cut: float) -> OperatingPoint:
+    return OperatingPoint("given", cut, math.nan, math.nan, 0)
 
 
 def calibrated(probability: Floats, decision: Decision, plan: Plan) -> Floats:

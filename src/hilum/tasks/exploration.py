@@ -53,15 +53,13 @@ def _splits(study: Study, facts: dict[str, Facts]) -> list[dict[str, Any]]:
 def _split(study: Study, name: str, facts: dict[str, Facts]) -> dict[str, Any]:
     cases = [case for case in study.cases if case.split == name and case.name in facts]
     seen = [facts[case.name] for case in cases]
-    shares = {
-        f"{label}": _mean([case.labels.get(label, 0.0) == 1.0 for case in cases]) for label in study.classes
-    }
+    shares = {label: _mean([case.labels.get(label, 0.0) == 1.0 for case in cases]) for label in study.classes}
     contrast = [float(fact.thumbnail.std()) for fact in seen]
     return {
         "split": name,
         "looked_at": len(cases),
-        **{f"share {label}": share for label, share in shares.items()},
-        "mean intensity": _mean([fact.mean for fact in seen]),
+        **{f"Share of {label}": share for label, share in shares.items()},
+        "mean_intensity": _mean([fact.mean for fact in seen]),
         "contrast": _mean(contrast),
     }
 

@@ -20,7 +20,7 @@ from hilum.reporting.decision_sections import classification_scores_section, mis
 from hilum.reporting.heat import heat_overlay
 from hilum.reporting.overlay import Pixels
 from hilum.reporting.sections import table_of
-from hilum.reporting.thumbnails import picture_card, side_by_side
+from hilum.reporting.thumbnails import picture_card, side_by_side, thumbnail
 from hilum.study.masks import read_case_image
 from hilum.study.study import Case, Study
 from hilum.training.prepare import prepare_image
@@ -28,6 +28,7 @@ from hilum.training.run import Run, load_network
 
 MISTAKES = 24
 SHOWN = 18
+SIDE = 200
 GAP = 0.01
 
 
@@ -144,20 +145,21 @@ def _certainty(row: Mapping[str, Any]) -> float:
 
 def _card(case: Case, row: Mapping[str, Any], network: nn.Module, plan: Plan, classes: Sequence[str]) -> Card:
     image = read_case_image(case)
-    picture = to_display(_plane(image))
+    picture = thumbnail(to_display(_plane(image)), SIDE)
+    group = case.group if case.group != case.name else ""
     wanted = str(row["class"]).split("|")[0]
     outputs = plan.data.outputs
     output = outputs.index(wanted) if wanted in outputs else len(outputs) - 1
     heat = _heat(network, image, plan, output, picture)
     pair = ((case.name, picture), (f"for {outputs[output]}", heat)) if heat is not None else (("", picture),)
-    picture = side_by_side([(label, one) for label, one in pair], 200) if heat is not None else picture
+    picture = side_by_side([(label, one) for label, one in pair], SIDE) if heat is not None else picture
     facts = [("True", str(row["label"])), ("Decided", str(row["class"]))]
     facts += [
         (key.removeprefix("calibrated_"), f"{float(value):.3f}")
         for key, value in row.items()
         if key.startswith("calibrated_") and key.removeprefix("calibrated_") in str(row["class"]).split("|")
     ]
-    return picture_card(case.name, ("", picture), facts=facts, group=case.group, max_side=420)
+    return picture_card(case.name, ("", picture), facts=facts, group=group, max_side=2 * SIDE + 20)
 
 
 def _heat(network: nn.Module, image: Image, plan: Plan, output: int, picture: Pixels) -> Pixels | None:
@@ -193,7 +195,7 @@ def exploration_section(run: Run, study: Study) -> Section:
     if found.get("shortcuts"):
         rows = [
             {
-                "told from": s["measure"],
+                "told_from": s["measure"],
                 "class": s["label"],
                 "AUC": s["auc"],
                 "beware": "yes" if s["strong"] else "",
