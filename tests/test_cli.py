@@ -283,19 +283,21 @@ def test_a_tampered_run_is_refused(command, phantom_run, phantom_study, tmp_path
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_run_that_goes_on(phantom_study, quick, tmp_path, command):
+    """Shells start background jobs deaf to Ctrl-C, and so their children: the handler is put back first."""
     run = tmp_path / "run"
-    script = "import sys; from hilum.cli import main; main()"
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"{heard}; from hilum.cli import main; main()"
     settings = [word for setting in quick for word in ("--set", setting)]
     words = ["train", str(phantom_study), "--out", str(run), "--steps", "150", "--folds", "2", *settings]
     with subprocess.Popen(
         [sys.executable, "-c", script, *words], stderr=subprocess.PIPE, text=True
     ) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not (run / "manifest.json").is_file() and time.monotonic() < deadline:
             time.sleep(0.02)
         time.sleep(0.7)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "--resume" in err
     assert "Traceback" not in err
