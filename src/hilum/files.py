@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hilum.errors import HilumError, RunError
+
+LIMIT_NAME = 240
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -29,11 +34,24 @@ def whole_file(path: Path) -> Iterator[Path]:
         beside.replace(path)
     except OSError as error:
         if isinstance(error, FileNotFoundError | PermissionError) or error.errno:
-            raise HilumError(f"{path}: cannot be written ({error.strerror or error})") from error
+            advice = "; free some room and try again" if error.errno in _FULL else ""
+            raise HilumError(f"{path}: cannot be written ({error.strerror or error}){advice}") from error
         raise
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def stays_inside(name: str) -> bool:
+    r"""Whether a name from a file of somebody else can be a path below a folder, and no other.
+
+    >>> stays_inside("train/a 1.b"), stays_inside("../a"), stays_inside("/a"), stays_inside("a\0")
+    (True, False, False, False)
+    """
+    parts = name.replace("\\", "/").split("/")
+    odd = any(part in ("", ".", "..") or len(part.encode(errors="replace")) > LIMIT_NAME for part in parts)
+    control = any(ord(letter) < 32 or ord(letter) == 127 for letter in name)
+    return not odd and not control and not re.match(r"[A-Za-z]:", name)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -53,14 +71,22 @@ def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     write_text(path, json.dumps(_plain(content), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path, limit_bytes: int = 64_000_000) -> Any:
-    """Read JSON of at most `limit_bytes`. Raises RunError where it is missing or damaged."""
+def read_text(path: Path, limit_bytes: int = 64_000_000) -> str:
+    """Read UTF-8 text of at most `limit_bytes`. Raises RunError where it is missing, larger or no text."""
     try:
         if path.stat().st_size > limit_bytes:
             raise RunError(f"{path}: larger than {limit_bytes} bytes, which no Hilum file is")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path}: is not text ({error})") from error
+
+
+def read_json(path: Path, limit_bytes: int = 64_000_000) -> Any:
+    """Read JSON of at most `limit_bytes`. Raises RunError where it is missing or damaged."""
+    try:
+        return json.loads(read_text(path, limit_bytes))
     except (ValueError, RecursionError) as error:
         if isinstance(error, HilumError):
             raise

@@ -228,13 +228,29 @@ def test_zip_bombs_damage_and_encryption_are_told(tmp_path):
 
 def test_folders_without_dicom_are_told(tmp_path):
     (tmp_path / "a.txt").write_text("no")
-    (tmp_path / "b.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 50)
     with pytest.raises(ImageError, match="holds no DICOM image"):
         read_image(tmp_path)
-    with pytest.raises(ImageError):
-        read_image(tmp_path / "b.dcm")
+    (tmp_path / "b.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 50)
+    for path in (tmp_path, tmp_path / "b.dcm"):
+        with pytest.raises(ImageError, match=r"b\.dcm"):
+            read_image(path)
     with pytest.raises(ImageError, match="neither a folder nor a file"):
         read_series(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("length", [50, 150, 172, 385, 600])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_slice_cut_short_is_told_and_never_left_out(tmp_path, length, number):
+    contents = [slice_bytes(2.5 * at) for at in range(3)]
+    contents[number] = contents[number][:length]
+    for at, content in enumerate(contents):
+        (tmp_path / f"{at}.dcm").write_bytes(content)
+    with pytest.raises(ImageError):
+        read_image(tmp_path)
+    (tmp_path / f"{number}.dcm").unlink()
+    (tmp_path / "notes.txt").write_text("not a slice")
+    if number != 1:
+        assert read_image(tmp_path).shape[0] == 2
 
 
 def test_a_size_above_the_limit_is_refused(tmp_path):

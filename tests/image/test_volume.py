@@ -258,7 +258,7 @@ def test_nan_voxels_are_counted_and_placed(tmp_path, bad):
     image = volume(np.float32)
     image.array[0, 1, 2, 3] = bad
     write_volume(tmp_path / "scan.mha", image)
-    with pytest.raises(ImageError, match=r"1 voxels are NaN or infinite, the first at zyx \(1, 2, 3\)"):
+    with pytest.raises(ImageError, match=r"1 voxel is NaN or infinite, the first at zyx \(1, 2, 3\)"):
         read_image(tmp_path / "scan.mha")
     assert read_volume(tmp_path / "scan.mha", allow_nan=True).array.shape == (1, 3, 4, 5)
 

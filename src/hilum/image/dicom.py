@@ -22,11 +22,12 @@ from hilum.image.dicom_files import Loader, files_in
 from hilum.image.dicom_geometry import position_of, slice_step, stack_geometry
 from hilum.image.dicom_pixels import decoded
 from hilum.image.image import Image
-from hilum.image.limits import DECODER_ERRORS, LIMIT_BYTES, check_index, decoding
+from hilum.image.limits import DECODER_ERRORS, LIMIT_BYTES, check_index, decoding, shown
 from hilum.image.readers import Header, Reader
 from hilum.image.spacing import Spacing, unknown_spacing
 
 _SAME_MM = 0.01
+_SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ def list_series(path: Path) -> tuple[Series, ...]:
     names: dict[str, str] = {}
     with _told(path):
         for name, load in files_in(path):
-            header = _header(load)
-            if header is None or "Rows" not in header:
+            header = _header(path, name, load)
+            if header is None:
                 continue
             uid = str(header.get("SeriesInstanceUID", "")) or "no uid"
             names.setdefault(uid, str(header.get("SeriesDescription", "") or header.get("Modality", "")))
@@ -142,18 +143,28 @@ def choose(path: Path, series: tuple[Series, ...], entry: str | None) -> Series:
     return series[0]
 
 
-def _header(load: Loader) -> Any:
-    """The header of a DICOM file without its pixels, None where it is not DICOM."""
+def _header(path: Path, name: str, load: Loader) -> Any:
+    """The header of a DICOM image without its pixels, None where it is another file.
+
+    Raises ImageError where it is a damaged one: left out, its slice would be missing from the volume.
+    """
     import pydicom
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
-    content = load()
+    content, where = load(), f"{shown(path)}: {shown(name)} in it"
     if content[128:132] != b"DICM":
+        if name.lower().endswith(_SUFFIXES):
+            raise ImageError(f"{where} is no whole DICOM file; export it again or take it away")
         return None
     try:
-        return pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
-    except (InvalidDicomError, BytesLengthException, *DECODER_ERRORS):
-        return None
+        header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
+        kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID") or ""
+        described = pydicom.uid.UID(str(kind)).name
+    except (InvalidDicomError, BytesLengthException, *DECODER_ERRORS) as error:
+        raise ImageError(f"{where} is damaged ({shown(str(error))[:200]}); export it again") from error
+    if "Rows" not in header and (described == str(kind) or "Image Storage" in described):
+        raise ImageError(f"{where} is cut short: it does not say its size; export it again")
+    return header if "Rows" in header else None
 
 
 def _cleaned(path: Path, series: Series) -> tuple[list[Slice], tuple[str, ...]]:

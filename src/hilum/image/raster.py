@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -71,6 +72,8 @@ def _read(kind: str, plugin: Callable[..., Any], path: Path, entry: str | None, 
         _open(kind, plugin, path, index) as opened,
     ):
         picture = opened.picture
+        if kind == "PNG":
+            check_chunks(path)
         orientation = orientation_of(picture.info.get("exif") or b"")
         spacing = _spacing(kind, picture)
         notes: tuple[str, ...] = (
@@ -141,7 +144,6 @@ def _is_grey(path: Path) -> bool:
 def _deep_pixels(path: Path) -> tuple[NDArray[Any], None, tuple[str, ...]]:
     import imagecodecs
 
-    check_chunks(path)
     array = channel_first(np.asarray(imagecodecs.png_decode(path.read_bytes())))
     if len(array) in (2, 4):
         array, note = drop_alpha(array)
@@ -150,7 +152,10 @@ def _deep_pixels(path: Path) -> tuple[NDArray[Any], None, tuple[str, ...]]:
 
 
 def check_chunks(path: Path) -> None:
-    """Raise ImageError where the chunks of a PNG do not reach its end mark (libpng would fill with zeros)."""
+    """Raise ImageError where the chunks of a PNG do not reach its end mark, or one is not what its sum says.
+
+    Cut short, libpng would fill with zeros; damaged, Pillow would read pixels without looking at their sums.
+    """
     size = path.stat().st_size
     with path.open("rb") as handle:
         position = 8
@@ -158,6 +163,10 @@ def check_chunks(path: Path) -> None:
             handle.seek(position)
             length, name = struct.unpack(">I4s", handle.read(8))
             position += 12 + length
+            if name[:1].isupper() and position <= size:
+                content, (stored,) = handle.read(length), struct.unpack(">I", handle.read(4))
+                if zlib.crc32(name + content) != stored:
+                    raise ImageError(f"{path}: is a PNG file with damaged bytes. Export or copy it again")
             if name == b"IEND" and position <= size:
                 return
     raise ImageError(f"{path}: is a PNG file that is cut short. Export or copy it again")

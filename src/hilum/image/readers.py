@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hilum.errors import ImageError
-from hilum.image.image import Image
+from hilum.image.image import Geometry, Image
 from hilum.image.limits import decoding, shown
 from hilum.image.spacing import Spacing
 
@@ -42,7 +42,8 @@ class Header:
     """What is known of an image without decoding its pixels, as `read_image` would return it.
 
     `shape` is (Y, X) or (Z, Y, X); `frames` is how many an `index` can choose from; `palette` says that
-    the file stores indices into a palette; `entries` lists what an archive holds.
+    the file stores indices into a palette; `entries` lists what an archive holds; `geometry` is known of
+    volumes that say where they lie.
     """
 
     channels: int
@@ -52,6 +53,7 @@ class Header:
     frames: int = 1
     palette: bool = False
     entries: tuple[str, ...] = ()
+    geometry: Geometry | None = None
 
 
 @dataclass(frozen=True)

@@ -88,9 +88,13 @@ def check_finite(array: NDArray[Any], path: Path) -> None:
     bad = ~np.isfinite(array)
     first = tuple(int(index) for index in np.unravel_index(int(bad.argmax()), bad.shape)[1:])
     raise ImageError(
-        f"{path}: {int(bad.sum()):,} voxels are NaN or infinite, the first at "
+        f"{path}: {_voxels(int(bad.sum()))} NaN or infinite, the first at "
         f"{'zyx'[-len(first) :]} {first}; replace them (with air, -1000, in a CT) and save it again"
     )
+
+
+def _voxels(number: int) -> str:
+    return "1 voxel is" if number == 1 else f"{number:,} voxels are"
 
 
 def write_volume(path: Path, image: Image, *, compress: bool | None = None) -> None:
@@ -290,7 +294,8 @@ def _probe(path: Path, entry: str | None, index: int | None) -> Header:
     spacing = (
         Spacing(tuple(reader.GetSpacing()[:dims][::-1]), "mm") if found.spaced else unknown_spacing(dims)
     )
-    return Header(channels, tuple(size[:dims][::-1]), _type_of(path, reader.GetPixelID()), spacing)
+    kind = _type_of(path, reader.GetPixelID())
+    return Header(channels, tuple(size[:dims][::-1]), kind, spacing, geometry=_geometry(reader, dims))
 
 
 VOLUME = Reader(

@@ -19,7 +19,8 @@ OWN = (
 _WRONG = "say --group-by REGEX where that is wrong"
 _KERMANY = re.compile(r"(?:^|/)(person\d+|(?:NORMAL\d*-)?IM-\d+)[-_]", re.IGNORECASE)
 _NUMBER = re.compile(r"^(\d+)[-_]")
-_TOKEN = re.compile(r"^((?:[^\W\d_]+[-_ ]?)+\d+)[-_]")
+# Possessive: a run of letters is taken whole, or a name of many letters would take for ever.
+_TOKEN = re.compile(r"^((?:[^\W\d_]++[-_ ]?)+\d+)[-_]")
 _FOLDER = re.compile(r"[^\W\d_]*[-_ ]?\d+[^/]*|[^/]*\d+$")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -70,6 +71,7 @@ MASK_WORDS = frozenset(
     ]
 )
 DEFAULT_TARGET = "target"
+_LONGEST = 200
 _DOUBLE = (".nii.gz", ".ome.tif", ".ome.tiff", ".tar.gz")
 _SCALE = re.compile(r"_\d*\.\d+$")
 _MASK_SUFFIX = re.compile(
@@ -176,7 +178,7 @@ def unique_names(keys: Sequence[tuple[str, ...]]) -> list[str]:
     >>> unique_names([("train", "a", "1"), ("train", "b", "1")])
     ['a/1', 'b/1']
     """
-    clean = [tuple(printable(part) for part in key) for key in keys]
+    clean = [tuple(_safe_part(part) for part in key) for key in keys]
     longest = max((len(key) for key in clean), default=1)
     names = ["/".join(key) for key in clean]
     for depth in range(1, longest + 1):
@@ -184,6 +186,16 @@ def unique_names(keys: Sequence[tuple[str, ...]]) -> list[str]:
         if len(set(tails)) == len(tails):
             return tails
     return _numbered(names)
+
+
+def _safe_part(part: str) -> str:
+    """A part of a name that can be a file's name everywhere: visible, printable, of at most 200 bytes."""
+    text = printable(part).replace("/", "_")
+    text = f"_{text[1:]}" if text.startswith(".") else text or "_"
+    if len(text.encode()) <= _LONGEST:
+        return text
+    digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    return f"{text.encode()[: _LONGEST - 9].decode(errors='ignore')}~{digest}"
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

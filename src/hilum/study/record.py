@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hilum.errors import HilumError, RunError
+from hilum.files import stays_inside
 from hilum.image.spacing import Spacing
 from hilum.study.study import Case, Encoding, Finding, Mark, MaskSource, Source, Study
 
@@ -123,10 +124,14 @@ def _case(root: Path, content: Mapping[str, Any]) -> Case:
         _text(name): math.nan if value is None else float(value)
         for name, value in content.get("labels", {}).items()
     }
+    name = _text(content["name"])
+    odd = next((part for part in (name, *masks, *labels) if not stays_inside(part)), None)
+    if odd is not None:
+        raise RunError(f"study.json: {odd[:80]!r} cannot be the name of a case, target or class")
     marks = content.get("marks")
     spacing = content.get("spacing")
     return Case(
-        _text(content["name"]),
+        name,
         _source(root, content["image"]),
         masks=masks,
         labels=labels,

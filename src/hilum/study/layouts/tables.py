@@ -112,7 +112,7 @@ def _as_rows(path: str, lines: Sequence[Sequence[str]]) -> list[Row]:
 
 
 def _key(image: str) -> tuple[str, ...]:
-    path = PurePosixPath(image.replace("\\", "/"))
+    path = _relative(image)
     return (*path.parts[:-1], stem(path))
 
 
