@@ -12,7 +12,7 @@ from hilum.image.readers import Header, probe
 from hilum.study.masks import fitted_spacing, size_mismatch
 from hilum.study.names import counted, listed
 from hilum.study.study import Case, Finding, Source, Study
-from hilum.study.survey import survey_study
+from hilum.study.survey import check_marks, survey_study
 
 LEAST_IN_CLASS = 3
 _WORKERS = 4
@@ -51,6 +51,8 @@ def _check_case(case: Case) -> tuple[Finding, ...]:
             messages.append(size_mismatch(case, source, image.shape, other.shape))
     try:
         fitted_spacing(case, len(image.shape) if image else 2)
+        if image:
+            check_marks(case, image.shape, image.spacing, image.geometry)
     except StudyError as error:
         messages.append(str(error))
     return tuple(Finding("error", message, (case.name,)) for message in messages)
@@ -87,7 +89,8 @@ def class_findings(study: Study) -> tuple[Finding, ...]:
     for name in study.classes:
         has = tuple(case.name for case in study.cases if case.labels.get(name) == 1.0)
         not_has = tuple(case.name for case in study.cases if case.labels.get(name) == 0.0)
-        few, sign = (has, "") if len(has) <= len(not_has) else (not_has, "without ")
+        told_by_another = study.exclusive and len(study.classes) > 1
+        few, sign = (has, "") if told_by_another or len(has) <= len(not_has) else (not_has, "without ")
         if len(few) < LEAST_IN_CLASS:
             words = (
                 f"class {name}: {counted(len(few), 'image')} {sign}{'it' if sign else 'only'}; at least "

@@ -20,6 +20,7 @@ from hilum.study.duplicates import (
     find_contradictions,
     find_duplicates,
 )
+from hilum.study.marked import mark_findings, mark_lines, mark_summary
 from hilum.study.names import counted, natural
 from hilum.study.open import total_bytes, understand
 from hilum.study.shortcuts import Shortcut, find_shortcuts, shortcut_findings
@@ -92,6 +93,7 @@ class Inspection:
             "intensities": list(self.intensities),
             "overlap": self.overlap,
             **{name: [asdict(row) for row in getattr(self, name)] for name in rows},
+            "marks": mark_summary(self.study),
             "findings": [asdict(finding) for finding in self.study.findings],
         }
 
@@ -130,6 +132,7 @@ def inspect_study(study: Study, survey: Survey) -> Inspection:
         *duplicate_findings(study, pairs),
         *contradiction_findings(contradictions),
         *shortcut_findings(shortcuts),
+        *mark_findings(study, facts),
     )
     ordered = tuple(sorted(dict.fromkeys(findings), key=lambda finding: _SEVERITIES.index(finding.severity)))
     every = list(facts.values())
@@ -207,9 +210,7 @@ def inspection_lines(inspection: Inspection) -> list[str]:
     lines = [f"{study.root}", f"Layout: {study.layout}", f"Cases: {len(study.cases):,}"]
     lines += _pixel_lines(inspection) + _group_lines(inspection) + _target_lines(inspection)
     lines += _class_lines(inspection) + _shortcut_lines(inspection)
-    marks = [len(case.marks) for case in study.cases if case.marks is not None]
-    if marks:
-        lines.append(f"Marks: {sum(marks):,} in {sum(map(bool, marks)):,} of {len(marks):,} volumes")
+    lines += mark_lines(study)
     if not study.findings:
         return [*lines, "Nothing looks wrong."]
     return [*lines, "", *(f"{finding.severity.upper()}: {finding.message}" for finding in study.findings)]
@@ -217,9 +218,10 @@ def inspection_lines(inspection: Inspection) -> list[str]:
 
 def _pixel_lines(inspection: Inspection) -> list[str]:
     low, high = inspection.intensities
+    deep = bool(inspection.sizes) and all(size.count(" x ") == 2 for size in inspection.sizes)
     return [
         f"Images: {_sizes(inspection.sizes)}; {_summary(inspection.kinds)}; values {low:g} to {high:g}",
-        f"Spacing: {_summary(inspection.spacings)}",
+        f"Spacing{' (z x y x x)' if deep else ''}: {_spacings(inspection.spacings)}",
     ]
 
 
@@ -229,6 +231,21 @@ def _sizes(sizes: Mapping[str, int]) -> str:
         return f"{_summary(sizes)} pixels"
     ordered = sorted(sizes, key=lambda size: math.prod(map(int, size.split(" x "))))
     return f"{len(sizes)} sizes, from {ordered[0]} to {ordered[-1]} pixels"
+
+
+def _spacings(counts: Mapping[str, int]) -> str:
+    """Spacings by frequency, or the span along each axis where nearly every scan has another.
+
+    >>> _spacings({f"2.5 x 0.{n} x 0.{n} mm": 1 for n in range(5, 10)})
+    '5 spacings, 2.5 x 0.5 to 0.9 x 0.5 to 0.9 mm'
+    """
+    rows = [name.rsplit(" ", 1) for name in counts]
+    if len(rows) <= 4 or len({row[-1] for row in rows}) > 1 or any("(" in name for name in counts):
+        return _summary(counts)
+    axes = zip(*(map(float, sizes.split(" x ")) for sizes, _ in rows), strict=True)
+    ends = [(min(axis), max(axis)) for axis in axes]
+    text = " x ".join(f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in ends)
+    return f"{len(rows)} spacings, {text} {rows[0][-1]}"
 
 
 def _summary(counts: Mapping[str, int], limit: int = 4) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from hilum.errors import HilumError, StudyError
-from hilum.image.image import Image
+from hilum.errors import HilumError, ImageError, StudyError
+from hilum.image.image import Geometry, Image
 from hilum.image.spacing import Spacing
 from hilum.study.encodings import luminance
 from hilum.study.masks import read_case_image, read_masks
@@ -81,9 +81,11 @@ def _look(case: Case) -> Facts | HilumError:
 def look_at(case: Case) -> Facts:
     """The facts of one case. Raises ImageError or StudyError where a file fails or sizes differ."""
     image = read_case_image(case)
+    if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
+        raise ImageError(f"{image.path}: holds NaN or infinite pixels; replace them, for example by 0")
     targets = tuple(case.masks)
     masks, _ = read_masks(case, targets, image.shape)
-    _check_marks(case, image)
+    check_marks(case, image.shape, image.spacing, image.geometry)
     grey = _plane(luminance(image)).astype(np.float32)
     return Facts(
         case.name,
@@ -104,15 +106,15 @@ def look_at(case: Case) -> Facts:
     )
 
 
-def _check_marks(case: Case, image: Image) -> None:
-    """Raise StudyError where a mark lies outside the volume."""
-    if not case.marks or image.geometry is None or len(image.shape) != 3:
+def check_marks(case: Case, shape: tuple[int, ...], spaced: Spacing, geometry: Geometry | None) -> None:
+    """Raise StudyError where a mark of a case lies outside its volume of this shape (Z, Y, X)."""
+    if not case.marks or geometry is None or len(shape) != 3:
         return
-    spacing = np.asarray(image.spacing.sizes[::-1])
-    size = np.asarray(image.shape[::-1])
-    direction = np.asarray(image.geometry.direction).reshape(3, 3)
+    spacing = np.asarray(spaced.sizes[::-1])
+    size = np.asarray(shape[::-1])
+    direction = np.asarray(geometry.direction).reshape(3, 3)
     for mark in case.marks:
-        voxel = direction.T @ (np.asarray(mark.centre) - np.asarray(image.geometry.origin)) / spacing
+        voxel = direction.T @ (np.asarray(mark.centre) - np.asarray(geometry.origin)) / spacing
         if (voxel < -0.5).any() or (voxel > size - 0.5).any():
             place = ", ".join(f"{value:g}" for value in mark.centre)
             index = ", ".join(f"{value:.0f}" for value in voxel)

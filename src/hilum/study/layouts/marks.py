@@ -25,6 +25,9 @@ from hilum.study.study import Case, Finding, Mark, Source, Study
 
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 _NAME = re.compile(r"annotations?(?!.*excluded)", re.IGNORECASE)
+_EXCLUDED = re.compile(r"annotations?.*excluded", re.IGNORECASE)
+EXCLUDED = "excluded"
+_GROUPING = "every scan its own group; --group-by 'subset([0-9]+)' keeps the folds of a challenge's subsets"
 
 
 def recognise(listing: Listing) -> Study | None:
@@ -37,15 +40,38 @@ def recognise(listing: Listing) -> Study | None:
     for table in tables:
         for series, mark in _marks(listing, table):
             marks.setdefault(series, []).append(mark)
+    ignored = _ignored(listing)
+    if not marks:
+        raise StudyError(
+            f"{listing.path(tables[0])}: holds no mark for the {counted(len(volumes), 'volume')} beside it; "
+            "fill it, or take it away"
+        )
     splits = {_split(path) for path in volumes if stem(path) in marks}
     chosen = [path for path in volumes if _split(path) in splits]
     names = unique_names([(*path.parts[:-1], stem(path)) for path in chosen])
     cases = tuple(
-        Case(name, Source(listing.path(path)), marks=tuple(marks.get(stem(path), ())), split=_split(path))
+        Case(
+            name,
+            Source(listing.path(path)),
+            marks=(*marks.get(stem(path), ()), *ignored.get(stem(path), ())),
+            group=name,
+            split=_split(path),
+        )
         for name, path in zip(names, chosen, strict=True)
     )
     findings = _findings(volumes, chosen, marks, tables)
-    return Study(listing.root, "volumes with marks", cases, ("nodule",), grouping="", findings=findings)
+    layout = "volumes with marks"
+    return Study(listing.root, layout, cases, ("nodule",), grouping=_GROUPING, findings=findings)
+
+
+def _ignored(listing: Listing) -> dict[str, list[Mark]]:
+    """Irrelevant findings of each series (`annotations_excluded.csv`), which are neither right nor wrong."""
+    found: dict[str, list[Mark]] = {}
+    for table in listing.files:
+        if suffix(table) == ".csv" and _EXCLUDED.match(table.name):
+            for series, mark in _marks(listing, table, EXCLUDED):
+                found.setdefault(series, []).append(mark)
+    return found
 
 
 def _split(path: PurePosixPath) -> str | None:
@@ -78,7 +104,7 @@ def _findings(
     return tuple(findings)
 
 
-def _marks(listing: Listing, table: PurePosixPath) -> list[tuple[str, Mark]]:
+def _marks(listing: Listing, table: PurePosixPath, kind: str = "nodule") -> list[tuple[str, Mark]]:
     rows = _rows(listing, table)
     problems = []
     result = []
@@ -88,10 +114,11 @@ def _marks(listing: Listing, table: PurePosixPath) -> list[tuple[str, Mark]]:
         except ValueError:
             problems.append(f"line {number}")
             continue
-        if not all(map(math.isfinite, (x, y, z, diameter))) or diameter <= 0 or not row["seriesuid"]:
+        sized = diameter > 0 or kind == EXCLUDED
+        if not all(map(math.isfinite, (x, y, z, diameter))) or not sized or not row["seriesuid"]:
             problems.append(f"line {number}")
             continue
-        result.append((row["seriesuid"], Mark((x, y, z), diameter)))
+        result.append((row["seriesuid"], Mark((x, y, z), diameter, kind)))
     if problems:
         raise StudyError(
             f"{listing.path(table)}: {listed(problems, 12)}: a mark needs a seriesuid, "
