@@ -89,3 +89,17 @@ def test_montages():
     assert RED != BLUE
     empty = lung_montage(image, Lungs(np.zeros(image.shape, np.uint8), 0, 0, 0), count=4, pixels=32)
     assert empty.max() == 0
+
+
+def test_a_dashed_line_lets_the_one_below_be_seen():
+    picture = np.full((40, 40, 3), 100, np.uint8)
+    mask = np.zeros((40, 40), bool)
+    mask[10:30, 10:30] = True
+    whole = outlined(picture, mask, GREEN, width=2)
+    assert (whole != 100).any(axis=2).sum() > 150
+    both = outlined(whole, mask, RED, width=2, dash=3)
+    share = (both == RED).all(axis=2).sum() / (whole == GREEN).all(axis=2).sum()
+    assert 0.35 < share < 0.65
+    assert ((both == RED).all(axis=2) | (both == GREEN).all(axis=2)).sum() == (whole == GREEN).all(
+        axis=2
+    ).sum()

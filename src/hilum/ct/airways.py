@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hilum.ct.morphology import dilate
+
 _LUMEN_HU = np.arange(-960.0, -840.0, 15.0)
 _AREA_MM2 = (60.0, 900.0)
 _LARGEST_ML = 110.0
@@ -37,8 +39,7 @@ def find_airways(hu: NDArray[np.float32], inner: Mask, spacing: NDArray[np.float
         best, volume = grown, size
     if not best.any():
         return empty
-    near = ndimage.distance_transform_edt(~best, sampling=spacing) <= _WALL_MM
-    return np.asarray(near)
+    return dilate(best, _WALL_MM, spacing)
 
 
 def find_seed(

@@ -14,6 +14,7 @@ from scipy import ndimage
 from hilum.ct.airways import find_airways
 from hilum.ct.coordinates import head_end, left_end, spacing_mm
 from hilum.ct.hounsfield import clean_array, doubts
+from hilum.ct.morphology import dilate, erode
 from hilum.image.image import Image
 
 RIGHT, LEFT = 1, 2
@@ -117,18 +118,6 @@ def _body(hu: Volume, spacing: NDArray[np.float64]) -> Mask:
     return np.stack([ndimage.binary_fill_holes(plane) for plane in body])[:, 1:-1, 1:-1]
 
 
-def erode(mask: Mask, radius_mm: float, spacing: NDArray[np.float64]) -> Mask:
-    """Erosion by a world ball; beyond the volume counts as inside."""
-    return np.asarray(ndimage.distance_transform_edt(mask, sampling=spacing) > radius_mm)
-
-
-def dilate(mask: Mask, radius_mm: float, spacing: NDArray[np.float64]) -> Mask:
-    """Dilation by a world ball."""
-    if not mask.any():
-        return mask
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=spacing) <= radius_mm)
-
-
 def _two_lungs(
     air: Mask, spacing: NDArray[np.float64], left: int
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -184,12 +173,19 @@ def _closed(
     closed = np.zeros_like(sides)
     pad = np.ceil(_CLOSING_MM / spacing).astype(int) + 1
     wide = [(int(size), int(size)) for size in pad]
-    for side in (RIGHT, LEFT):
-        lung = np.pad(sides == side, wide)
+    for side, box in enumerate(ndimage.find_objects(sides, 2), start=RIGHT):
+        if box is None:
+            continue
+        around = tuple(
+            slice(max(0, part.start - int(more)), part.stop + int(more))
+            for part, more in zip(box, pad, strict=True)
+        )
+        own, taken = sides[around], closed[around]
+        lung = np.pad(own == side, wide)
         lung = ~dilate(~dilate(lung, _CLOSING_MM, spacing), _CLOSING_MM, spacing)
         lung = ndimage.binary_fill_holes(lung)
         core = lung[tuple(slice(before, -after) for before, after in wide)]
-        closed[(core | (sides == side)) & (closed == 0) & ((sides == 0) | (sides == side))] = side
+        taken[(core | (own == side)) & (taken == 0) & ((own == 0) | (own == side))] = side
     closed[airways] = 0
     return closed
 

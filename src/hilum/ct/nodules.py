@@ -50,14 +50,15 @@ def measure_nodules(mask: NDArray[np.bool_], image: Image, lungs: Lungs) -> list
     boxes = ndimage.find_objects(labels, count)
     order = np.argsort(-np.bincount(labels.ravel(), minlength=count + 1)[1:], kind="stable")
     return [
-        _measured(number, labels[boxes[at]] == at + 1, boxes[at], image, lungs)
+        measure_part(number, labels[boxes[at]] == at + 1, boxes[at], image, lungs)
         for number, at in enumerate(order, start=1)
     ]
 
 
-def _measured(
+def measure_part(
     number: int, part: NDArray[np.bool_], box: tuple[slice, ...], image: Image, lungs: Lungs
 ) -> Nodule:
+    """Measure one nodule given as a mask within `box` (slices along z, y, x) of the image."""
     volume = float(part.sum()) * float(np.prod(spacing_mm(image)))
     places = np.argwhere(part)
     centre = places.mean(axis=0) + [axis.start for axis in box]

@@ -19,7 +19,7 @@ from hilum.image.image import Image
 
 PLANES = ("axial", "coronal", "sagittal")
 GREEN, YELLOW, RED, BLUE = (60, 220, 90), (255, 210, 40), (255, 110, 100), (90, 160, 255)
-_AIR_RGB = 0
+_DASH = 3
 RGB = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
@@ -36,7 +36,8 @@ def three_planes(
     """Axial, coronal and sagittal cut (pixels, pixels, 3) uint8 through a world point (x, y, z) in mm.
 
     Each shows `size_mm` squared around the point, true in scale, or all of the scan where it is None.
-    `outlines` are masks (Z, Y, X) with the colour of their edge. Beyond the scan is black.
+    `outlines` are masks (Z, Y, X) with the colour of their edge: the first is a line, further ones are
+    dashed. Beyond the scan is black.
     """
     at = world_to_voxel(image, centre)
     reach = size_mm if size_mm is not None else float((spacing_mm(image) * image.shape).max())
@@ -48,9 +49,15 @@ def three_planes(
     return cuts[0], cuts[1], cuts[2]
 
 
-def outlined(picture: RGB, mask: Mask, colour: tuple[int, int, int]) -> RGB:
-    """The picture (Y, X, 3) with a line one pixel wide along the outside of a mask (Y, X)."""
-    line = ndimage.binary_dilation(mask) & ~mask
+def outlined(picture: RGB, mask: Mask, colour: tuple[int, int, int], *, width: int = 1, dash: int = 0) -> RGB:
+    """The picture (Y, X, 3) with a line `width` pixels wide along the outside of a mask (Y, X).
+
+    With `dash` the line has gaps of so many pixels, so that one drawn before it stays to be seen.
+    """
+    line = ndimage.binary_dilation(mask, iterations=width) & ~mask
+    if dash:
+        diagonal = np.arange(mask.shape[0])[:, None] + np.arange(mask.shape[1])
+        line &= diagonal // dash % 2 == 0
     drawn = picture.copy()
     drawn[line] = colour
     return drawn
@@ -118,9 +125,13 @@ def _cut(
     plain = np.asarray(image.array[0].take(depth, plane))
     grey = windowed(_sampled(plain, grid, limits[0]), limits)
     picture = np.repeat((grey * 255).astype(np.uint8)[..., np.newaxis], 3, axis=2)
-    for mask, colour in marked:
+    for place, (mask, colour) in enumerate(marked):
         inside = _sampled(np.asarray(mask.take(depth, plane)), grid, 0.0) > 0.5
-        picture = tinted(picture, inside, colour) if tint else outlined(picture, inside, colour)
+        if tint:
+            picture = tinted(picture, inside, colour)
+        else:
+            width = max(1, round(pixels / 160))
+            picture = outlined(picture, inside, colour, width=width, dash=_DASH * width if place else 0)
     return picture
 
 
