@@ -5,6 +5,7 @@ from hilum.errors import HilumError
 from hilum.explanation import case as cases
 from hilum.explanation.case import Question, explain_case
 from hilum.image.image import Image
+from hilum.image.spacing import Spacing
 from hilum.inference.predictor import make_predictor
 from hilum.models.registry import create
 from hilum.planning.plan import Plan
@@ -80,6 +81,19 @@ def test_of_a_volume_one_plane():
     found = explain_case("one", volume, predictor, Question())
     assert found.image.shape == found.outputs[0].heat.shape == found.outputs[0].fall.shape == (17, 21)
     assert all(one.maps.ndim == 3 for one in found.features)
+
+
+def test_of_a_volume_seen_slice_by_slice_the_fullest_slice():
+    network = create("unet", 3, 1, width=4, depth=1).eval()
+    settings = plan(["a"])
+    settings.data.neighbours = 1
+    predictor = make_predictor([network], settings)
+    array = np.random.default_rng(0).integers(0, 255, (1, 6, 17, 21), np.uint8)
+    volume = Image(array, Spacing((2.0, 0.5, 0.5), "mm"))
+    found = explain_case("one", volume, predictor, Question(occlusion=False))
+    fullest = int(predictor.image(volume)[0].sum((1, 2)).argmax())
+    assert (found.image.array == array[:, fullest]).all()
+    assert found.outputs[0].heat.shape == (17, 21)
 
 
 def test_unknown_layers_are_refused(segmenter):

@@ -8,9 +8,9 @@ from hilum.inference.predictor import enlarged, make_predictor, pad_to, predict_
 from hilum.planning.plan import DataPlan, InferencePlan, ModelPlan, Plan
 
 
-def plan(activation="sigmoid", outputs=("one",), channels=1, **inference):
+def plan(activation="sigmoid", outputs=("one",), channels=1, dims=2, **inference):
     return Plan(
-        data=DataPlan(channels=channels, outputs=list(outputs), mean=[0.0], std=[1.0]),
+        data=DataPlan(channels=channels, outputs=list(outputs), dims=dims, mean=[0.0], std=[1.0]),
         model=ModelPlan(activation=activation),
         inference=InferencePlan(**inference),
     )
@@ -85,8 +85,8 @@ def test_any_size_comes_back_in_that_size(network, shape):
 def test_volumes_are_tiled_too():
     network = nn.Conv3d(1, 2, 1).eval()
     x = torch.randn(1, 20, 40, 30)
-    both = plan(outputs=("a", "b"))
-    tiled = plan(outputs=("a", "b"), tile=[8, 16, 16])
+    both = plan(outputs=("a", "b"), dims=3)
+    tiled = plan(outputs=("a", "b"), dims=3, tile=[8, 16, 16])
     torch.testing.assert_close(
         predict_tensor(network, x, tiled), predict_tensor(network, x, both), atol=1e-5, rtol=0
     )

@@ -38,6 +38,25 @@ def test_no_limit_leaves_what_the_machine_has(limited, limit):
     assert free_memory_bytes() > 50_000_000
 
 
+def test_the_file_cache_of_a_container_counts_as_free(limited, tmp_path):
+    limited(3_000_000, 2_500_000)
+    (tmp_path / "memory.stat").write_text("anon 700000\ninactive_file 1500000\nactive_file 300000\n")
+    assert free_memory_bytes() == 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [("0::/job/task\n", "job/memory.max"), ("4:memory:/job/task\n", "memory/job/memory.limit_in_bytes")],
+)
+def test_limits_of_the_groups_around_count_too(tmp_path, monkeypatch, line, place):
+    (tmp_path / "own").write_text(f"2:cpu:/x\n{line}")
+    (tmp_path / "mount" / place).parent.mkdir(parents=True)
+    (tmp_path / "mount" / place).write_text("5000000\n")
+    monkeypatch.setattr(device, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(device, "_MOUNT", tmp_path / "mount")
+    assert free_memory_bytes() == 5_000_000
+
+
 def test_without_any_system_files_a_guess_is_made(monkeypatch):
     def refuse(self, *args, **kwargs):
         raise FileNotFoundError

@@ -93,3 +93,12 @@ def test_every_value_of_a_plan_is_a_key():
 def test_odd_keys_are_refused(key):
     with pytest.raises(PlanError, match="unknown key"):
         check_key(key)
+
+
+def test_moves_are_for_labels_only():
+    draft = Draft()
+    draft.set("inference.moves", True)
+    with pytest.raises(PlanError, match=r"inference\.moves = true is for labels .* set it to false"):
+        draft.plan()
+    draft.set("task", "classify")
+    assert draft.plan().inference.moves

@@ -16,9 +16,11 @@ from hilum.explanation.occlusion import Occlusion, occlusion, output_score
 from hilum.explanation.uncertainty import Uncertainty, uncertainty
 from hilum.explanation.window import telling_window
 from hilum.image.image import Image
+from hilum.image.spacing import Spacing
 from hilum.inference.predictor import Predictor
 from hilum.models.features import feature_layers
 from hilum.training.prepare import prepare_image
+from hilum.training.slices import slabs
 
 Map = NDArray[np.float32]
 WHOLE_PIXELS = 4_000_000
@@ -83,10 +85,13 @@ def explain_case(name: str, image: Image, predictor: Predictor, question: Questi
 
     Feature maps, Grad-CAM and occlusion are of one network, uncertainty is of all. Of an image of more than
     four million pixels the part with most of the targets is explained; of a volume its most active plane is
-    given. Raises HilumError for unknown names, ImageError for an image that does not fit the plan.
+    given, or where networks look at slices, the slice with most of the targets.
+    Raises HilumError for unknown names, ImageError for an image that does not fit the plan.
     """
     network, names = predictor.networks[question.network], predictor.plan.data.outputs
     x = prepare_image(image, predictor.plan.data)
+    if x.ndim == 4 and predictor.plan.data.dims == 2:
+        image, x = _telling_slice(image, x, predictor)
     sure = uncertainty(predictor.networks, x, predictor.plan)
     indices = _asked(sure.probability, names, question.targets)
     image, x, here, notes = _telling_part(image, x, sure)
@@ -122,6 +127,16 @@ def explain_case(name: str, image: Image, predictor: Predictor, question: Questi
         patch=covered.patch if covered else 0,
         notes=tuple(notes),
     )
+
+
+def _telling_slice(image: Image, x: Tensor, predictor: Predictor) -> tuple[Image, Tensor]:
+    """The slice of a volume with most of the targets, as an image and with its neighbours as channels."""
+    found = predictor.prepared(x).sum(axis=(0, 2, 3))
+    plane = int(found.argmax())
+    own = min(round((plane + 0.5) * image.shape[0] / len(found) - 0.5), image.shape[0] - 1)
+    spacing = Spacing(image.spacing.sizes[1:], image.spacing.unit)
+    flat = Image(image.array[:, own], spacing, image.path, notes=image.notes)
+    return flat, slabs(x, [plane], predictor.plan.data.neighbours)[0]
 
 
 def _features(

@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hilum.errors import RunError
 from hilum.image.image import Image
 from hilum.image.tiles import blend_window, even_slices, tile_slices
+from hilum.inference.views import moved_copies
 from hilum.planning.plan import InferencePlan, Plan
 from hilum.training.losses import activate
 from hilum.training.optimisation import channels_last
 from hilum.training.prepare import prepare_image, resize
+from hilum.training.slices import slabs
 
 _AXES = {"x": -1, "y": -2, "z": -3}
 _LEVELS = 255
+SLICE_PIXELS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +42,13 @@ class Predictor:
         """The same from a prepared image (C, *S')."""
         with torch.inference_mode():
             parts = [predict_tensor(network, x, self.plan) for network in self.networks]
-            return np.asarray(torch.stack(parts).mean(0).numpy(), np.float32)
+            values = np.asarray(torch.stack(parts).mean(0).numpy(), np.float32)
+        if not np.isfinite(values).all():
+            raise RunError(
+                "the networks of this run answer with NaN: their weights overflow on such an image; say "
+                "--set training.precision=32-true when training, and look for odd pixel values in the image"
+            )
+        return values
 
 
 def make_predictor(networks: Sequence[nn.Module], plan: Plan) -> Predictor:
@@ -49,9 +59,28 @@ def make_predictor(networks: Sequence[nn.Module], plan: Plan) -> Predictor:
 
 
 def predict_tensor(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
-    """Probabilities (K, *S) or (K,) of a prepared image (C, *S), averaged over mirrored copies."""
+    """Probabilities (K, *S) or (K,) of a prepared image (C, *S), averaged over mirrored copies.
+
+    A volume (C, Z, Y, X) goes slice by slice, each with its neighbours, where the plan works in the plane.
+    """
+    if x.ndim == 4 and plan.data.dims == 2:
+        return _by_slice(network, x, plan)
+    return predict_batch(network, x[None], plan)[0]
+
+
+def _by_slice(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+    at_once = max(1, SLICE_PIXELS // x[0, 0].numel())
+    groups = [range(at, min(at + at_once, x.shape[1])) for at in range(0, x.shape[1], at_once)]
+    parts = [predict_batch(network, slabs(x, group, plan.data.neighbours), plan) for group in groups]
+    return torch.cat(parts).movedim(0, 1)
+
+
+def predict_batch(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+    """Probabilities (B, K, *S) or (B, K) of prepared images (B, C, *S) of one shape."""
+    if plan.inference.moves:
+        return _mirrored(network, moved_copies(x), plan).reshape(-1, len(x), len(plan.data.outputs)).mean(0)
     tile = plan.inference.tile
-    fits = tile is None or all(side <= limit for side, limit in zip(x.shape[1:], tile, strict=True))
+    fits = tile is None or all(side <= limit for side, limit in zip(x.shape[2:], tile, strict=True))
     if fits and plan.inference.tiles is None:
         return _mirrored(network, x, plan)
     return _tiled(network, x, plan)
@@ -59,12 +88,12 @@ def predict_tensor(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
 
 def _tiled(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
     """Overlapping tiles, weighted smoothly towards their borders so that no seam shows."""
-    total = torch.zeros(len(plan.data.outputs), *x.shape[1:])
-    weight = torch.zeros(x.shape[1:])
-    for where in placed_tiles(tuple(x.shape[1:]), plan.inference):
-        part = x[(slice(None), *where)]
-        window = torch.from_numpy(blend_window(tuple(part.shape[1:])))
-        total[(slice(None), *where)] += _mirrored(network, part, plan) * window
+    total = torch.zeros(len(x), len(plan.data.outputs), *x.shape[2:])
+    weight = torch.zeros(x.shape[2:])
+    for where in placed_tiles(tuple(x.shape[2:]), plan.inference):
+        part = x[(slice(None), slice(None), *where)]
+        window = torch.from_numpy(blend_window(tuple(part.shape[2:])))
+        total[(slice(None), slice(None), *where)] += _mirrored(network, part, plan) * window
         weight[where] += window
     return total / weight
 
@@ -78,31 +107,28 @@ def placed_tiles(shape: tuple[int, ...], plan: InferencePlan) -> list[tuple[slic
 
 
 def _mirrored(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
-    axes = [_AXES[name] for name in plan.inference.flips]
+    axes = [_AXES[name] for name in plan.inference.flips if -_AXES[name] <= x.ndim - 2]
     copies = [flips for count in range(len(axes) + 1) for flips in itertools.combinations(axes, count)]
     total: Tensor | None = None
     for flips in copies:
         probability = _whole(network, x.flip(flips) if flips else x, plan)
-        probability = probability.flip(flips) if flips and probability.ndim > 1 else probability
+        probability = probability.flip(flips) if flips and probability.ndim > 2 else probability
         total = probability if total is None else total + probability
     return (total if total is not None else torch.zeros(0)) / len(copies)
 
 
 def _whole(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
-    """One pass over an image, padded by reflection to what the network takes."""
+    """One pass over images (B, C, *S), padded by reflection to what the network takes."""
     device = next(network.parameters()).device
-    shape = x.shape[1:]
-    padded = pad_to(x[None], int(getattr(network, "divisor", 1)))
+    shape = x.shape[2:]
+    padded = pad_to(x, int(getattr(network, "divisor", 1)))
     layout = torch.channels_last if padded.ndim == 4 else torch.channels_last_3d
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(plan.training.precision)
     with torch.autocast(device.type, half, enabled=half is not None):
         logits = network(padded.to(device).contiguous(memory_format=layout))
-    probability = activate(logits.float(), plan.model.activation)[0].cpu()
-    return (
-        probability[(slice(None), *(slice(0, side) for side in shape))]
-        if probability.ndim > 1
-        else probability
-    )
+    probability = activate(logits.float(), plan.model.activation).cpu()
+    inside = (slice(None), slice(None), *(slice(0, side) for side in shape))
+    return probability[inside] if probability.ndim > 2 else probability
 
 
 def pad_to(x: Tensor, divisor: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from hilum.errors import PlanError
 
+_OWN_GROUPS, _MOUNT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -43,18 +45,40 @@ def usable_cpus() -> int:
 
 
 def free_memory_bytes() -> int:
-    """Memory that can be taken now, container limits included."""
+    """Memory that can be taken now: of the machine, and of every container and slice this process is in."""
     free = _proc_available()
-    for path in _CGROUP:
+    for path in (*_CGROUP, *_nested(_OWN_GROUPS, _MOUNT)):
         limit = _number(path)
         if limit is not None:
-            used = (
-                _number(path.with_name("memory.current"))
-                or _number(path.with_name("memory.usage_in_bytes"))
-                or 0
-            )
-            free = min(free, max(0, limit - used))
+            free = min(free, max(0, limit - _used(path)))
     return free
+
+
+def _nested(groups: Path, mount: Path) -> Iterator[Path]:
+    """Files of the limits of this process' own groups (cgroup v2 and v1) and of all groups around them."""
+    try:
+        lines = groups.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if controllers in ("", "memory"):
+            name = "memory.max" if not controllers else "memory.limit_in_bytes"
+            folder = mount / controllers / path.lstrip("/")
+            yield from (above / name for above in (folder, *folder.parents) if above.is_relative_to(mount))
+
+
+def _used(limit: Path) -> int:
+    """Memory that a group has taken, less the file cache that the system would give back."""
+    names = ("memory.current", "memory.usage_in_bytes")
+    taken = next((found for name in names if (found := _number(limit.with_name(name)))), 0)
+    try:
+        lines = limit.with_name("memory.stat").read_text().splitlines()
+    except OSError:
+        return taken
+    stat = dict(line.split(" ", 1) for line in lines if " " in line)
+    cached = stat.get("total_inactive_file") or stat.get("inactive_file") or "0"
+    return max(0, taken - int(cached)) if cached.isdigit() else taken
 
 
 def _proc_available() -> int:

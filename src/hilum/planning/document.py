@@ -11,7 +11,7 @@ import yaml
 from hilum.errors import PlanError
 from hilum.files import write_text
 from hilum.planning.draft import Draft, flat, validated
-from hilum.planning.plan import Plan
+from hilum.planning.plan import DetectionPlan, Plan
 
 LIMIT_BYTES = 200_000
 _REASON_COLUMN = 44
@@ -21,6 +21,8 @@ def to_yaml(plan: Plan) -> str:
     """The plan as YAML, reasons as comments."""
     head = "# A Hilum plan. Edit any value, then: hilum train FOLDER --recipe plan.yaml --out RUN\n"
     values = plan.model_dump(mode="json", exclude_none=True)
+    if plan.task != "detect" and plan.detection == DetectionPlan():
+        values.pop("detection")
     return head + "\n".join(_lines(values, plan.reasons)) + "\n"
 
 

@@ -59,13 +59,19 @@ def validated(tree: Mapping[str, Any], origin: str = "plan") -> Plan:
     for key, _ in flat(tree):
         check_key(key, origin)
     try:
-        return Plan.model_validate(tree)
+        plan = Plan.model_validate(tree)
     except ValidationError as error:
         wrong = [
             f"{'.'.join(str(part) for part in item['loc'])} = {item['input']!r}: {item['msg']}"
             for item in error.errors()
         ]
         raise PlanError(f"{origin}: " + "; ".join(wrong)) from None
+    if plan.inference.moves and plan.task != "classify":
+        raise PlanError(
+            f"{origin}: inference.moves = true is for labels of whole images (task: classify), "
+            f"not for {plan.task}; set it to false"
+        )
+    return plan
 
 
 def apply_settings(draft: Draft, settings: tuple[str, ...]) -> None:
@@ -90,7 +96,7 @@ def check_key(key: str, origin: str = "plan") -> None:
     parents = [key.rsplit(".", depth)[0] for depth in range(1, key.count(".") + 1)]
     if key in known or any(parent == "model.settings" for parent in parents):
         return
-    leaf = {name.rsplit(".", 1)[-1]: name for name in known}
+    leaf = {name.rsplit(".", 1)[-1]: name for name in reversed([*keys()])}
     near = difflib.get_close_matches(key, sorted(known), 1, 0.6) or [
         leaf[name] for name in difflib.get_close_matches(key.rsplit(".", 1)[-1], sorted(leaf), 1, 0.6)
     ]

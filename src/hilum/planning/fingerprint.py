@@ -137,10 +137,14 @@ def spread(items: Sequence[Case], most: int) -> list[Case]:
 
 def _look(case: Case, study: Study) -> _Look:
     image = read_case_image(case)
-    pixels = image.array.reshape(image.channels, -1).astype(np.float64)
+    seen = image.array if image.array.ndim == 3 else image.array[:, ::2, ::2, ::2]
+    pixels = seen.reshape(image.channels, -1).astype(np.float64)
     shares, dice = np.zeros(0), np.zeros((len(FACTORS), 0))
     mask_thumbnails = np.zeros((0, _THUMB, _THUMB), np.float32)
-    if study.targets:
+    if study.targets and not case.masks:
+        shares = np.full(len(study.targets), np.nan)
+        dice = np.full((len(FACTORS), len(study.targets)), np.nan)
+    elif study.targets:
         masks, known = read_masks(case, study.targets, image.shape)
         shares = np.where(known, masks.reshape(len(masks), -1).mean(1), np.nan)
         dice = np.stack([ceiling(masks, factor) for factor in FACTORS])

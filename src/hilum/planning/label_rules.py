@@ -11,6 +11,7 @@ PASSES = 30
 STEP_S_A_PIXEL = 1.4e-6
 HELD_BACK = (0.1, 0.25)
 WANTED_HELD_BACK = 50
+LEARNING_RATE = 6e-3
 
 
 def plan_size(draft: Draft, print_: Fingerprint, folds: int) -> tuple[int, int]:
@@ -67,8 +68,10 @@ def plan_network(draft: Draft, size: tuple[int, int]) -> None:
     stem = _stem(side)
     stages = 3 if side // stem <= 32 else 4
     draft.set("model.name", "resnet", "small, trained from scratch")
-    settings = {"width": 32, "blocks": [1] * stages, "stem": stem, "dropout": 0.3}
+    width = 16 if stem == 1 else 32
+    settings = {"width": width, "blocks": [1] * stages, "stem": stem, "dropout": 0.3}
     draft.set("model.settings", settings, f"{side} pixels, {side // stem} after the stem, {stages} stages")
+    draft.set("inference.moves", True, "small turns, zooms and shifts keep the label: nine answers averaged")
 
 
 def plan_learning(draft: Draft, print_: Fingerprint) -> None:
@@ -77,7 +80,7 @@ def plan_learning(draft: Draft, print_: Fingerprint) -> None:
     draft.set("training.batch", batch, f"{print_.cases} images")
     draft.set("training.loss", "entropy", "one label an image, or several")
     draft.set("training.rare_share", 0.0, "images are drawn as they come, classes weighed by their frequency")
-    draft.set("training.learning_rate", 2e-3, "")
+    draft.set("training.learning_rate", LEARNING_RATE, "few steps go far")
     draft.set("training.weight_decay", 0.05, "few images")
     draft.set("training.warmup", 50, "")
     draft.set("training.ema", 0.995, "averaged weights vary less")

@@ -1,16 +1,18 @@
-"""Every setting of a run, typed, in five groups; what no one would change is not here."""
+"""Every setting of a run, typed, in a few groups; what no one would change is not here."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from hilum.files import stays_inside
 
 Fraction = Field(ge=0.0, le=1.0)
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
 
 class DataPlan(_Group):
@@ -27,13 +29,32 @@ class DataPlan(_Group):
     window: list[float] | None = Field(None, min_length=2, max_length=2)
     downsample: int = Field(1, ge=1, le=64)
     size: list[int] | None = Field(None, description="every image is resized to this (Y, X)")
-    spacing: list[float] | None = Field(None, description="every image is resampled to this spacing")
+    spacing: list[float] | None = Field(
+        None, description="every image is resampled to this spacing, in its own unit and (Z,) Y, X order"
+    )
+    lungs: Literal["none", "crop", "blank", "classic"] = Field(
+        "none",
+        description="scans are cut to their lungs; blank: and all else is blanked; classic: as in 2017",
+    )
+    margin_mm: float = Field(10.0, ge=0, le=100, description="left around the lungs")
+    marks_as: Literal["ball", "adaptive", "slices"] = Field(
+        "ball", description="masks of marks: balls, their dense part, or three slices of each"
+    )
     folds: int = Field(5, ge=1, le=100)
     group_by: str | None = None
     tiles: list[int] | None = Field(
         None, min_length=2, max_length=2, description="training images are cut into (rows, columns) tiles"
     )
     contradictions: Literal["keep", "drop", "half"] = "keep"
+
+    @field_validator("outputs")
+    @classmethod
+    def _name_folders(cls, names: list[str]) -> list[str]:
+        """Outputs name folders of a run, so they may not lead out of it."""
+        odd = [name for name in names if not stays_inside(name)]
+        if odd:
+            raise ValueError(f"{odd[0]!r} cannot be a target's name: its masks get a folder of that name")
+        return names
 
 
 class ModelPlan(_Group):
@@ -77,7 +98,7 @@ class TrainingPlan(_Group):
     min_share: float = Field(0.0, ge=0, le=1, description="tiles with less of every target are left out")
     loss: str = "bce+dice"
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
-    learning_rate: float = Field(3e-3, gt=0)
+    learning_rate: float = Field(3e-3, gt=0, le=100)
     weight_decay: float = Field(1e-2, ge=0)
     schedule: Literal["cosine", "constant", "plateau"] = "cosine"
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="learning rate times this on a plateau")
@@ -111,6 +132,9 @@ class InferencePlan(_Group):
     )
     overlap: float = Field(0.25, ge=0, le=0.9)
     flips: list[Literal["x", "y", "z"]] = Field(default_factory=list)
+    moves: bool = Field(
+        False, description="labels of whole images: also turned, zoomed and shifted a little, averaged"
+    )
 
 
 class ScoringPlan(_Group):
@@ -125,6 +149,26 @@ class ScoringPlan(_Group):
     cost: float | None = Field(None, gt=0, description="of a missed positive, in false alarms")
 
 
+class DetectionPlan(_Group):
+    """How candidates are found in probability volumes and judged a second time."""
+
+    threshold: float = Field(0.2, gt=0, lt=1, description="connected voxels above this make a candidate")
+    merge_mm: float = Field(4.0, ge=0, le=50)
+    smallest_mm: float = Field(2.0, ge=0, le=50)
+    most: int = Field(50, ge=1, le=100, description="candidates a scan")
+    blobs: bool = Field(True, description="round dense spots, found without learning, are candidates too")
+    false_positives: float = Field(1.0, gt=0, description="a scan, at the operating point")
+    second: Literal["fit", "always", "never"] = Field(
+        "fit", description="a second classifier looks at candidates; fit: where other folds say it pays"
+    )
+    share: float = Field(0.3, gt=0, lt=1, description="of the training time, for the second classifier")
+    steps: int | None = Field(None, ge=1, description="its steps a fold; planned from the time where empty")
+    cube: int = Field(24, ge=8, le=96, description="voxels a side of what it sees")
+    cube_mm: float = Field(1.0, gt=0, le=4, description="size of these voxels")
+    width: int = Field(16, ge=4, le=128)
+    batch: int = Field(16, ge=2, le=512)
+
+
 class Plan(_Group):
     """Every setting of a run, with the reason of each planned value in `reasons` (dotted key -> text)."""
 
@@ -137,4 +181,5 @@ class Plan(_Group):
     training: TrainingPlan = Field(default_factory=TrainingPlan)
     inference: InferencePlan = Field(default_factory=InferencePlan)
     scoring: ScoringPlan = Field(default_factory=ScoringPlan)
+    detection: DetectionPlan = Field(default_factory=DetectionPlan)
     reasons: dict[str, str] = Field(default_factory=dict, exclude=True)

@@ -94,6 +94,20 @@ def plan_batch(draft: Draft, patch: tuple[int, int], cases: int) -> None:
     draft.set("training.batch", batch, f"{batch * patch[0] * patch[1]:,} pixels a step")
 
 
+def plan_volumes(draft: Draft, print_: Fingerprint) -> None:
+    """Volumes slice by slice with neighbours as channels; CT in a window of Hounsfield units."""
+    depth = print_.median_shape[0]
+    beside = 2 if depth >= 16 else 1
+    draft.set("data.dims", 2, "slices with neighbours as channels: blocks cost ten times as much")
+    draft.set("data.neighbours", beside, f"volumes of {depth} slices; above and below tell what one cannot")
+    draft.set("training.whole", False, "slices are drawn from volumes")
+    if print_.low <= -900 and print_.channels == 1:
+        draft.set("data.normalise", "window", f"values from {print_.low:g}: Hounsfield units")
+        draft.set("data.window", [-1000.0, 400.0], "HU, from air to soft tissue")
+        draft.set("data.mean", [0.4], "")
+        draft.set("data.std", [0.3], "")
+
+
 def plan_orientation(draft: Draft, print_: Fingerprint) -> None:
     """Free rotation where images have no common orientation, small turns and fitting flips else."""
     posed = print_.pose > ALIKE / 2
