@@ -2,7 +2,15 @@ import pytest
 
 from hilum.errors import TrainingError
 from hilum.training import budget
-from hilum.training.budget import FEWEST_STEPS, Steps, TimeTooShortError, count_steps, with_steps
+from hilum.training.budget import (
+    FEWEST_STEPS,
+    Steps,
+    TimeTooShortError,
+    count_steps,
+    time_after,
+    with_less_time,
+    with_steps,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +65,13 @@ def test_the_count_goes_into_the_plan_so_that_a_rerun_is_exact(tiny_plan):
     assert filled.reasons["training.steps"] == "measured so"
     assert plan.training.steps is None
     assert counted(filled, 1e9).count == 77
+
+
+def test_time_is_set_aside_for_what_follows(tiny_plan):
+    plan = tiny_plan(cpu_s=100.0)
+    assert with_less_time(plan, 0.25).training.cpu_s == pytest.approx(75)
+    assert with_less_time(plan, 0.0) is plan
+    assert time_after(plan, Steps(10, "timed", 0.1), 0.0, 5, 0.25) == pytest.approx(25)
+    assert time_after(tiny_plan(), Steps(10, "timed", 0.1), 500.0, 5, 0.25) == pytest.approx(25)
+    assert time_after(tiny_plan(), Steps(10, "given"), 500.0, 5, 0.25) is None
+    assert time_after(plan, Steps(10, "timed", 0.1), 0.0, 5, 0.0) is None

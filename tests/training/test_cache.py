@@ -112,7 +112,7 @@ def test_writing_to_a_sample_does_not_reach_the_file(study, plan, tmp_path):
     ("name", "content"),
     [
         ("samples.json", b"{"),
-        ("samples.json", b'{"version": 1, "fingerprint": "x"}'),
+        ("samples.json", b'{"version": 2, "fingerprint": "x"}'),
         ("samples.npy", b""),
         ("samples.npy", b"\x93NUMPY\x01\x00rubbish"),
     ],

@@ -1,9 +1,12 @@
 import math
+import os
+import shutil
+import signal
 
 import pytest
 import torch
 
-from hilum.errors import TrainingError
+from hilum.errors import RunError, TrainingError
 from hilum.training import loop
 from hilum.training.loop import Trainer, make_fabric, time_steps, train_fold
 from hilum.training.run import make_network
@@ -139,3 +142,133 @@ def test_the_state_is_saved_now_and_then(trainer, tmp_path, monkeypatch):
 def test_steps_are_timed_on_the_clock_that_is_asked_for(trainer):
     ticks = iter(range(1000))
     assert time_steps(trainer(), seconds=0.0, clock=lambda: next(ticks)) == pytest.approx(1 / 8)
+
+
+def test_a_bad_step_leaves_the_statistics_of_the_normalisation_alone(trainer):
+    odd = trainer()
+    odd.step(0, 9)
+    before = [buffer.clone() for buffer in odd.network.buffers()]
+    real = odd.loss
+    odd.loss = lambda logits, wanted: real(logits, wanted) * math.nan
+    assert math.isnan(odd.step(1, 9)[0])
+    assert before
+    assert all(torch.equal(one, two) for one, two in zip(before, odd.network.buffers(), strict=True))
+    odd.loss = real
+    assert math.isfinite(odd.step(1, 9)[0])
+    assert not all(torch.equal(one, two) for one, two in zip(before, odd.network.buffers(), strict=True))
+
+
+def test_skipped_steps_are_counted_in_the_history_and_told(trainer, tmp_path, caplog):
+    odd = trainer()
+    real, calls = odd.loss, []
+
+    def now_and_then_nan(logits, wanted):
+        calls.append(1)
+        return real(logits, wanted) * (math.nan if len(calls) in (3, 5) else 1)
+
+    odd.loss = now_and_then_nan
+    with caplog.at_level("WARNING"):
+        history = train_fold(odd, 6, tmp_path / "s.safetensors")[1]
+    assert [row.get("skipped", 0) for row in history.rows] == [0, 0, 1, 1, 2, 2]
+    assert "2 steps were skipped" in caplog.text
+
+
+def test_a_loss_that_is_often_nan_stops_too(trainer, tmp_path, monkeypatch):
+    odd = trainer()
+    real, calls = odd.loss, []
+
+    def every_second_nan(logits, wanted):
+        calls.append(1)
+        return real(logits, wanted) * (math.nan if len(calls) % 2 else 1)
+
+    odd.loss = every_second_nan
+    monkeypatch.setattr(loop, "NAN_LIMIT", 4)
+    with pytest.raises(TrainingError, match="NaN for 5 of 9 steps"):
+        train_fold(odd, 30, tmp_path / "s.safetensors")
+
+
+def starved(made, batches):
+    """Lets steps of larger batches than these run out of memory."""
+    real = made._wrapped
+
+    def forward(x):
+        if len(x) > batches:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        return real(x)
+
+    made._wrapped = forward
+    return made
+
+
+def test_out_of_memory_halves_the_batch_once_and_says_so(trainer, tmp_path, caplog):
+    with caplog.at_level("WARNING"):
+        network, history = train_fold(starved(trainer(batch=4), 2), 5, tmp_path / "s.safetensors")
+    assert "batches of 2 from here on" in caplog.text
+    assert [row["batch"] for row in history.rows] == [2] * 5
+    assert torch.isfinite(weights(network)).all()
+    with pytest.raises(TrainingError, match=r"batches of 4 x 32 x 32 need more memory.*training\.batch=2"):
+        train_fold(starved(trainer(batch=8), 2), 5, tmp_path / "t.safetensors")
+
+
+def test_a_resumed_training_keeps_the_halved_batch(trainer, tmp_path):
+    def stop(progress):
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "s.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(starved(trainer(batch=4), 2), 6, path, stop)
+    history = train_fold(trainer(batch=4), 6, path)[1]
+    assert [row["batch"] for row in history.rows] == [2] * 6
+
+
+def test_other_errors_of_a_step_pass_through(trainer, tmp_path):
+    odd = trainer()
+    odd.loss = lambda logits, wanted: logits.reshape(7, 7, 7)
+    with pytest.raises(RuntimeError, match="shape"):
+        train_fold(odd, 3, tmp_path / "s.safetensors")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("where", ["loss", "average", "look"])
+def test_a_signal_anywhere_in_a_step_loses_nothing(trainer, tmp_path, monkeypatch, number, where):
+    """The signal comes while the weights have moved but their average or the step count have not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    whole = train_fold(trainer(), 8, tmp_path / "whole.safetensors")[0]
+    made, calls = trainer(), []
+
+    def hit(real):
+        def called(*values):
+            calls.append(1)
+            if len(calls) == 4:
+                os.kill(os.getpid(), number)
+            return real(*values)
+
+        return called
+
+    if where == "loss":
+        made.loss = hit(made.loss)
+    elif where == "average":
+        made.average.update = hit(made.average.update)
+    else:
+        monkeypatch.setattr(loop, "learning_rate", hit(loop.learning_rate))
+    path = tmp_path / "s.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(made, 8, path)
+    monkeypatch.undo()
+    signal.signal(signal.SIGINT, before)
+    assert torch.equal(weights(train_fold(trainer(), 8, path)[0]), weights(whole))
+
+
+def test_a_folder_that_vanishes_is_told_and_not_made_again(trainer, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "STATE_EVERY_S", 0.0)
+    monkeypatch.setattr(loop, "STATE_SHARE", math.inf)
+    path = tmp_path / "run" / "state" / "s.safetensors"
+
+    def vanish(progress):
+        if progress.step == 3:
+            shutil.rmtree(tmp_path / "run")
+
+    with pytest.raises(RunError, match="is gone"):
+        train_fold(trainer(), 8, path, vanish)
+    assert not (tmp_path / "run").exists()

@@ -6,6 +6,7 @@ import torch
 
 from hilum.errors import ImageError
 from hilum.image.image import Image
+from hilum.image.spacing import Spacing, unknown_spacing
 from hilum.planning.plan import DataPlan
 from hilum.training.prepare import match_channels, prepare_image, prepare_mask, resize, working_shape
 
@@ -84,3 +85,27 @@ def test_shrinking_takes_means_and_masks_become_shares(disc):
 )
 def test_working_shapes(shape, settings, expected):
     assert working_shape(shape, DataPlan(**settings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("spacing", "expected"),
+    [((2.0, 1.0, 1.0), (10, 20, 30)), ((4.0, 0.5, 2.0), (20, 10, 60)), ((2.2, 0.9, 1.1), (10, 20, 30))],
+)
+def test_a_wanted_spacing_is_reached_unless_it_nearly_is(spacing, expected):
+    data = DataPlan(spacing=[2.0, 1.0, 1.0])
+    assert working_shape((10, 20, 30), data, Spacing(spacing, "mm")) == expected
+
+
+def test_a_wanted_spacing_needs_a_known_one():
+    data = DataPlan(spacing=[2.0, 1.0, 1.0])
+    for spacing in (None, unknown_spacing(3)):
+        with pytest.raises(ImageError, match=r"data\.spacing=null"):
+            working_shape((10, 20, 30), data, spacing)
+
+
+def test_image_and_mask_are_brought_to_one_grid():
+    data = DataPlan(channels=1, spacing=[2.0, 2.0], mean=[0.0], std=[1.0])
+    spacing = Spacing((1.0, 0.5), "mm")
+    found = prepare_image(Image(np.ones((1, 20, 40), np.uint8), spacing), data)
+    assert found.shape == (1, 10, 10)
+    assert prepare_mask(np.ones((2, 20, 40), bool), data, spacing).shape == (2, 10, 10)

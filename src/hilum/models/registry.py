@@ -23,6 +23,8 @@ NETWORKS = {
     "medical-256-2018": "hilum.models.medical_256:Medical256",
     "xray-cnn-2020": "hilum.models.xray_cnn:XrayCnn",
 }
+LARGEST_SETTING = 100_000
+LONGEST_SETTING = 64
 _CHANNELS = ("in_channels", "out_channels")
 
 
@@ -55,8 +57,23 @@ def create(name: str, in_channels: int, out_channels: int = 1, **settings: Any) 
     for key, value in zip(_CHANNELS, (in_channels, out_channels), strict=True):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise PlanError(f"network {name}: {key} = {value!r} must be a whole number of at least 1")
-    net: nn.Module = _load(name)(in_channels, out_channels, **settings)
+    for key, value in settings.items():
+        _check_size(name, key, value)
+    try:
+        net: nn.Module = _load(name)(in_channels, out_channels, **settings)
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+        if isinstance(error, PlanError):
+            raise
+        raise PlanError(f"network {name} cannot be made with {settings}: {error}") from error
     return net
+
+
+def _check_size(name: str, key: str, value: Any) -> None:
+    """Raise PlanError for a setting beyond anything that a network is made with."""
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    wrong = [one for one in values if isinstance(one, int | float) and not abs(one) <= LARGEST_SETTING]
+    if wrong or len(values) > LONGEST_SETTING:
+        raise PlanError(f"network {name}: {key} = {str(value)[:80]} is beyond all measure")
 
 
 def settings_of(name: str) -> dict[str, Any]:

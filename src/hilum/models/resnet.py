@@ -12,6 +12,7 @@ from hilum.models import parts
 from hilum.models.unet import space_to_depth
 
 BLOCKS = (1, 1, 1)
+MOST_BLOCKS = 200
 _CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 _NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
@@ -46,6 +47,8 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         blocks = parts.wholes("blocks", blocks)
+        if sum(blocks) > MOST_BLOCKS:
+            raise PlanError(f"blocks = {list(blocks)} are more than {MOST_BLOCKS} in all")
         if dims not in _CONV or stem not in (1, 2, 4):
             raise PlanError(f"dims = {dims!r} must be 2 or 3, stem = {stem!r} must be 1, 2 or 4")
         self.in_channels, self.dims, self.factor = in_channels, dims, stem

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hilum.errors import PlanError
+from hilum.models import parts
 
+DEEPEST = 10
 _CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 _NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
@@ -78,6 +80,12 @@ class UNet(nn.Module):
         max_width: int = 256,
     ) -> None:
         super().__init__()
+        if dims not in _CONV or stem not in (1, 2, 4, 8) or parts.whole("depth", depth) > DEEPEST:
+            raise PlanError(
+                f"dims = {dims!r} must be 2 or 3, stem = {stem!r} must be 1, 2, 4 or 8, depth = {depth!r} at "
+                f"most {DEEPEST}"
+            )
+        width, max_width = parts.whole("width", width), parts.whole("max_width", max_width)
         self.stem, self.divisor = stem, stem * 2**depth
         widths = [min(width * 2**level, max_width) for level in range(depth + 1)]
         folded = stem**dims

@@ -12,6 +12,7 @@ from torch import Tensor
 from hilum.planning.plan import TrainingPlan
 from hilum.training.augmentation import pixel_matrix, recolour, theta, warp
 from hilum.training.samples import Sample
+from hilum.training.slices import slice_of
 
 _TRIALS = 500
 
@@ -37,6 +38,7 @@ def draw_batch(samples: Sequence[Sample], plan: TrainingPlan, fold: int, step: i
     chosen = _in_turn(samples, plan, fold, step, rng) or [
         _choose(samples, plan, rng) for _ in range(plan.batch)
     ]
+    chosen = [_in_plane(sample, centre, plan, rng) for sample, centre in chosen]
     patch, dims = plan.patch, len(plan.patch)
     thetas = np.stack(
         [
@@ -55,6 +57,17 @@ def draw_batch(samples: Sequence[Sample], plan: TrainingPlan, fold: int, step: i
     weight = torch.tensor([sample.weight for sample in picked])
     layout = torch.channels_last if dims == 2 else torch.channels_last_3d
     return Batch(x.contiguous(memory_format=layout), y, torch.stack([s.known for s in picked]), weight)
+
+
+def _in_plane(
+    sample: Sample, centre: Sequence[float], plan: TrainingPlan, rng: np.random.Generator
+) -> tuple[Sample, Sequence[float]]:
+    """Of a volume whose patches are flat: the slice that the centre lies in, with its neighbours."""
+    if len(sample.shape) == len(plan.patch):
+        return sample, centre
+    turned = "z" in plan.augmentation.flip and rng.random() < 0.5
+    plane = min(max(round(centre[0]), 0), sample.shape[0] - 1)
+    return slice_of(sample, plane, upside_down=turned), centre[1:]
 
 
 def _in_turn(
@@ -114,5 +127,10 @@ def _near_middle(sample: Sample, plan: TrainingPlan, rng: np.random.Generator) -
 
 
 def _jitter(pixel: Sequence[int], patch: Sequence[int], rng: np.random.Generator) -> list[float]:
-    """Move off the pixel by up to a quarter patch, so that the target is not always in the middle."""
-    return [at + rng.uniform(-0.25, 0.25) * size for at, size in zip(pixel, patch, strict=True)]
+    """Move off the pixel by up to a quarter patch, so that the target is not always in the middle.
+
+    Of a flat patch in a volume the slice stays.
+    """
+    lead = len(pixel) - len(patch)
+    moved = [at + rng.uniform(-0.25, 0.25) * size for at, size in zip(pixel[lead:], patch, strict=True)]
+    return [*pixel[:lead], *moved]

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 FEWEST_STEPS = 20
 MARGIN = 0.93
 CPU_MARGIN = 0.88
+MOST_FOLLOWED = 200
 
 
 class TimeTooShortError(TrainingError):
@@ -73,3 +74,21 @@ def with_steps(plan: Plan, steps: Steps) -> Plan:
     filled.training.steps = steps.count
     filled.reasons = {**copy.copy(plan.reasons), "training.steps": steps.reason}
     return filled
+
+
+def with_less_time(plan: Plan, share: float) -> Plan:
+    """The plan with a share of its CPU seconds set aside for what follows the network."""
+    if not share or plan.training.cpu_s is None:
+        return plan
+    less = plan.model_copy(deep=True)
+    less.training.cpu_s = plan.training.cpu_s * (1 - share)
+    return less
+
+
+def time_after(plan: Plan, steps: Steps, available_s: float, folds: int, share: float) -> float | None:
+    """Seconds a fold for what follows the network; None where the steps were given and nothing was timed."""
+    if not share or not steps.second_a_step:
+        return None
+    if plan.training.cpu_s is not None:
+        return plan.training.cpu_s * share
+    return max(0.0, available_s) * share / max(1, folds)

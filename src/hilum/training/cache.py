@@ -29,7 +29,7 @@ from hilum.study.study import Case, Source
 from hilum.training.samples import Sample, centres_of
 
 logger = logging.getLogger(__name__)
-VERSION = 1
+VERSION = 2
 MANY_CASES = 200
 LONG_S = 5.0
 DISK_SHARE = 0.25
@@ -83,14 +83,16 @@ def write_cache(folder: Path, samples: Samples, print_: str) -> None:
     flat = [sample for found in samples.values() for sample in found]
     total = sum(sample.stack.numel() for sample in flat)
     entries, at = [], 0
-    with whole_file(data) as beside:
-        array = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=(max(1, total),))
+    # Written, not mapped: on a full disk a write is an error, where a mapped page ends the process.
+    with whole_file(data) as beside, beside.open("wb") as handle:
+        head = {"descr": "<f4", "fortran_order": False, "shape": (max(1, total),)}
+        np.lib.format.write_array_header_1_0(handle, head)
         for sample in flat:
             entries.append(_entry(sample, at))
-            array[at : at + sample.stack.numel()] = sample.stack.float().numpy().ravel()
+            handle.write(np.ascontiguousarray(sample.stack.float().numpy(), "<f4").data)
             at += sample.stack.numel()
-        array.flush()
-        del array
+        handle.write(b"" if total else np.zeros(1, "<f4").tobytes())
+        handle.flush()
     by_case = {name: len(found) for name, found in samples.items()}
     write_json(
         index, {"version": VERSION, "fingerprint": print_, "values": at, "cases": by_case, "samples": entries}
@@ -106,7 +108,14 @@ def _entry(sample: Sample, at: int) -> dict[str, Any]:
         "known": sample.known.tolist(),
         "label": None if sample.label is None else sample.label.tolist(),
         "weight": sample.weight,
+        "neighbours": sample.neighbours,
+        "centres": _own_centres(sample),
     }
+
+
+def _own_centres(sample: Sample) -> list[Any] | None:
+    """Centres that cannot be found again from the masks: those of volumes, which a task chooses."""
+    return [list_.tolist() for list_ in sample.centres] if len(sample.shape) == 3 else None
 
 
 def read_cache(folder: Path, print_: str) -> dict[str, tuple[Sample, ...]] | None:
@@ -138,9 +147,14 @@ def _sample(entry: Mapping[str, Any], array: NDArray[np.float32]) -> Sample:
     at, channels = int(entry["at"]), int(entry["channels"])
     part = array[at : at + int(np.prod(shape))].reshape(shape)
     stack, known = torch.from_numpy(part), torch.tensor(entry["known"], dtype=torch.float32)
-    weight = float(entry["weight"])
+    weight, neighbours = float(entry["weight"]), int(entry["neighbours"])
     if entry["label"] is None:
-        centres = centres_of(stack[channels:])
-        return Sample(str(entry["name"]), stack, channels, known, None, centres, weight)
+        own = entry["centres"]
+        centres = centres_of(stack[channels:]) if own is None else tuple(map(_places, own))
+        return Sample(str(entry["name"]), stack, channels, known, None, centres, weight, neighbours)
     label = torch.tensor(entry["label"], dtype=torch.float32)
     return Sample(str(entry["name"]), stack, channels, known, label, (), weight)
+
+
+def _places(rows: Sequence[Sequence[int]]) -> NDArray[np.int32]:
+    return np.array(rows, np.int32).reshape(-1, 3)

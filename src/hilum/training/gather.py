@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hilum import tasks
-from hilum.errors import TrainingError
+from hilum.errors import HilumError, TrainingError
 from hilum.planning.device import free_memory_bytes
 from hilum.planning.plan import Plan
 from hilum.study.masks import read_case_image
@@ -66,5 +66,9 @@ def keep_samples(gathered: Samples, print_: str, folder: Path, decoding_s: float
     size = size_of(gathered)
     why = worth_keeping(len(gathered), decoding_s, size, folder)
     if why:
-        write_cache(folder, gathered, print_)
+        try:
+            write_cache(folder, gathered, print_)
+        except HilumError as error:
+            logger.warning("prepared images are not kept: %s", error)
+            return
         logger.info("%.0f MB of prepared images kept in %s: %s", size / 1e6, folder, why)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,9 +13,11 @@ from torch.nn import functional as F
 from hilum.errors import ImageError
 from hilum.image.illumination import flattened
 from hilum.image.image import Image
+from hilum.image.spacing import Spacing
 from hilum.planning.plan import DataPlan
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+SAME_SPACING = 1 / 7
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
@@ -27,7 +31,10 @@ def prepare_image(image: Image, data: DataPlan) -> Tensor:
     if not bool(torch.isfinite(x).all()):
         raise ImageError(f"{image.path}: holds NaN or infinite pixels; replace them, for example by 0")
     x = match_channels(x, data.channels, str(image.path))
-    return normalise(resize(x, working_shape(image.shape, data)), data)
+    x = normalise(resize(x, working_shape(image.shape, data, image.spacing)), data)
+    if not bool(torch.isfinite(x).all()):
+        raise ImageError(f"{image.path}: holds values too large to be normalised; scale them down")
+    return x
 
 
 def match_channels(x: Tensor, channels: int, name: str) -> Tensor:
@@ -44,12 +51,30 @@ def match_channels(x: Tensor, channels: int, name: str) -> Tensor:
     )
 
 
-def working_shape(shape: tuple[int, ...], data: DataPlan) -> tuple[int, ...]:
-    """Spatial shape at the plan's resolution; at least one pixel along each axis."""
+def working_shape(shape: tuple[int, ...], data: DataPlan, spacing: Spacing | None = None) -> tuple[int, ...]:
+    """Spatial shape at the plan's resolution; at least one pixel along each axis.
+
+    Where the plan wants a spacing, axes that have it but for a seventh stay as they are: resampling would
+    only blur them. Raises ImageError where the image's own `spacing` is not known then.
+    """
     if data.size is not None:
         return (*shape[: len(shape) - 2], *data.size)
+    if data.spacing is not None:
+        coarser = [*data.spacing[:-2], *(size * data.downsample for size in data.spacing[-2:])]
+        return _respaced(shape, coarser, spacing)
     in_plane = tuple(max(1, round(size / data.downsample)) for size in shape[-2:])
     return (*shape[: len(shape) - 2], *in_plane)
+
+
+def _respaced(shape: tuple[int, ...], wanted: Sequence[float], spacing: Spacing | None) -> tuple[int, ...]:
+    if spacing is None or not spacing.known or len(wanted) != len(shape):
+        raise ImageError(
+            f"the plan wants a spacing of {' x '.join(f'{size:g}' for size in wanted)}, which an image of "
+            f"{len(shape)} axes and spacing {spacing} cannot be brought to; set data.spacing=null"
+        )
+    ratios = [own / size for own, size in zip(spacing.sizes, wanted, strict=True)]
+    kept = [1.0 if abs(ratio - 1) < SAME_SPACING else ratio for ratio in ratios]
+    return tuple(max(1, round(size * ratio)) for size, ratio in zip(shape, kept, strict=True))
 
 
 def resize(x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -75,6 +100,6 @@ def normalise(x: Tensor, data: DataPlan) -> Tensor:
     return (x - mean) / std
 
 
-def prepare_mask(mask: NDArray[np.bool_], data: DataPlan) -> Tensor:
+def prepare_mask(mask: NDArray[np.bool_], data: DataPlan, spacing: Spacing | None = None) -> Tensor:
     """Masks (T, *S) as shares of each working pixel, 0 to 1: (T, *S')."""
-    return resize(torch.from_numpy(mask).float(), working_shape(mask.shape[1:], data))
+    return resize(torch.from_numpy(mask).float(), working_shape(mask.shape[1:], data, spacing))

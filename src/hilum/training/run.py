@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -20,7 +21,7 @@ from torch import nn
 
 from hilum import models
 from hilum.errors import HilumError, PlanError, RunError
-from hilum.files import read_json, write_json, write_text
+from hilum.files import read_json, read_text, write_json, write_text
 from hilum.models.committee import Committee
 from hilum.models.per_output import PerOutput
 from hilum.planning.document import read_plan, write_plan
@@ -28,6 +29,7 @@ from hilum.planning.plan import Plan
 from hilum.study.record import study_from_json, study_to_json
 from hilum.study.splits import Splits, read_splits, write_splits
 from hilum.study.study import Study
+from hilum.training.lock import passed_over, sweep
 from hilum.training.state import History, load_tensors, save_tensors
 
 PACKAGES = (
@@ -41,6 +43,8 @@ PACKAGES = (
     "pillow",
     "tifffile",
 )
+
+_FIRST = ("plan.yaml", "study.json", "splits.json", "manifest.json")
 
 
 @dataclass(frozen=True)
@@ -104,15 +108,21 @@ class Run:
     def history(self, index: int) -> list[dict[str, str]]:
         """Rows of a fold's history.csv."""
         path = self.fold(index) / "history.csv"
-        return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))) if path.is_file() else []
+        if not path.is_file():
+            return []
+        text = read_text(path)
+        try:
+            return [{str(k): str(v) for k, v in row.items()} for row in csv.DictReader(io.StringIO(text))]
+        except csv.Error as error:
+            raise RunError(f"{path}: is not a table ({error})") from error
 
 
 def start_run(folder: Path, plan: Plan, study: Study, splits: Splits, notes: Mapping[str, Any]) -> Run:
     """Write the first files of a new run. Raises RunError where the folder holds something already."""
     check_new(folder)
-    write_plan(plan, folder / "plan.yaml")
     write_json(folder / "study.json", study_to_json(study))
     write_splits(folder / "splits.json", splits)
+    write_plan(plan, folder / "plan.yaml")
     write_manifest(folder, notes)
     return Run(folder)
 
@@ -121,20 +131,31 @@ def check_new(folder: Path, what: str = "--out") -> None:
     """Raise RunError where an output folder exists and is not empty, or is a file."""
     if folder.is_file():
         raise RunError(f"{what} {folder}: is a file; name a new folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        is_run = (folder / "manifest.json").is_file()
+    if folder.is_dir() and any(not passed_over(path.name) for path in folder.iterdir()):
+        is_run = (folder / "study.json").is_file()
         hint = "add --resume to go on with it, or " if is_run else ""
         raise RunError(f"{what} {folder}: exists and is not empty; {hint}name a new folder")
+
+
+def forget_beginning(folder: Path) -> None:
+    """Remove what a stopped run left half written, and its first files where not all were written.
+
+    Their first is study.json, which nobody else writes: a folder with a plan of the user's own stays.
+    """
+    if not (folder / "study.json").is_file():
+        return
+    found = {path.name for path in folder.iterdir() if not passed_over(path.name)}
+    begun = found < set(_FIRST) and "manifest.json" not in found
+    if begun or "manifest.json" in found:
+        sweep(folder)
+    for name in found if begun else ():
+        (folder / name).unlink()
 
 
 def open_run(folder: Path, trained: bool = True) -> Run:
     """A run by its folder. Raises RunError where it is not one, or has no trained fold."""
     folder = Path(folder)
-    missing = [
-        name
-        for name in ("plan.yaml", "study.json", "splits.json", "manifest.json")
-        if not (folder / name).is_file()
-    ]
+    missing = [name for name in _FIRST if not (folder / name).is_file()]
     if missing:
         found = "no such folder" if not folder.exists() else f"{', '.join(missing)} missing"
         raise RunError(f"{folder}: is not a run ({found}); make one with: hilum train FOLDER --out {folder}")
@@ -146,14 +167,14 @@ def open_run(folder: Path, trained: bool = True) -> Run:
     return run
 
 
+def check_there(run: Run) -> None:
+    """Raise RunError where the folder of a run has vanished, so that no half of it is made again."""
+    if not (run.folder / "manifest.json").is_file():
+        raise RunError(f"{run.folder}: is gone; nothing is saved. If its disk comes back, add --resume")
+
+
 def write_manifest(folder: Path, notes: Mapping[str, Any]) -> None:
     """Write manifest.json: what is needed to tell why another machine gives other figures."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     machine = {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -165,8 +186,17 @@ def write_manifest(folder: Path, notes: Mapping[str, Any]) -> None:
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else ""
     write_json(
         folder / "manifest.json",
-        {"versions": versions, "machine": machine, "written": now, "command": command, **notes},
+        {"versions": package_versions(), "machine": machine, "written": now, "command": command, **notes},
     )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that decide on the figures, those that are installed."""
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
 
 
 def processor_name() -> str:
@@ -224,9 +254,19 @@ def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def load_network(run: Run, index: int) -> nn.Module:
-    """The trained network of a fold. Raises RunError where the weights do not fit the plan."""
+    """The trained network of a fold. Raises RunError where the weights do not fit the plan.
+
+    What the plan asks for is compared with the file before any memory is taken for it.
+    """
     path = run.fold(index) / "model.safetensors"
     tensors, _ = load_tensors(path)
+    with torch.device("meta"):
+        wanted = {name: value.shape for name, value in make_network(run.plan).state_dict().items()}
+    if wanted != {name: value.shape for name, value in tensors.items()}:
+        raise RunError(f"{path}: the weights do not fit the plan; was plan.yaml edited after training?")
+    unfit = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
+    if unfit:
+        raise RunError(f"{path}: holds NaN or infinite weights, in {unfit[0]}; train this fold again")
     network = make_network(run.plan)
     try:
         network.load_state_dict(tensors)

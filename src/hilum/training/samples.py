@@ -17,7 +17,8 @@ class Sample:
     """One training image: `stack` (C + T, *S) holds the prepared image, then the share of each target.
 
     `known` (K,) is 1 for outputs that are annotated; `label` (K,) holds 0 to 1 for a whole image.
-    `centres` lists, for each target, pixels inside it (N, dims) to centre crops on.
+    `centres` lists, for each target, pixels inside it (N, dims) to centre crops on; further lists may follow.
+    A volume (C + T, Z, Y, X) learnt slice by slice shows `neighbours` slices on either side as channels.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Sample:
     label: Tensor | None = None
     centres: tuple[NDArray[np.int32], ...] = ()
     weight: float = 1.0
+    neighbours: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from hilum.errors import RunError
 from hilum.files import whole_file
 
+_PLAIN = ("step", "seconds", "cpu_s", "losses", "skipped", "in_a_row", "batch")
+
 
 @dataclass(frozen=True)
 class History:
@@ -32,7 +34,9 @@ class History:
 class TrainingState:
     """Steps done, wall and CPU seconds, the history and the losses not yet in a row of it.
 
-    `watched` is what watching saw, `best` the best weights it met.
+    `skipped` steps had no finite loss, the last `in_a_row` of them one after the other; `batch` is what
+    was left of the planned one where memory ran out. `watched` is what watching saw, `best` the best
+    weights it met.
     """
 
     step: int = 0
@@ -40,6 +44,9 @@ class TrainingState:
     cpu_s: float = 0.0
     history: History = field(default_factory=History)
     losses: tuple[float, ...] = ()
+    skipped: int = 0
+    in_a_row: int = 0
+    batch: int | None = None
     watched: Mapping[str, Any] = field(default_factory=dict)
     best: Mapping[str, Tensor] = field(default_factory=dict)
 
@@ -53,7 +60,7 @@ def save_state(
     tensors |= {f"best.{name}": value for name, value in state.best.items()}
     for index, slots in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
-    notes = {name: getattr(state, name) for name in ("step", "seconds", "cpu_s", "losses")}
+    notes = {name: getattr(state, name) for name in _PLAIN}
     notes |= {"history": list(state.history.rows), "watched": dict(state.watched)}
     save_tensors(path, tensors, {"state": json.dumps(notes)})
 
@@ -74,10 +81,18 @@ def load_state(
         optimiser.load_state_dict(_optimiser_dict(optimiser, _part(tensors, "optimiser.")))
         _lay_out_as_weights(optimiser)
         saved = json.loads(notes["state"])
-        rows, best = History(tuple(saved["history"])), _part(tensors, "best.")
-        spent = float(saved["seconds"]), float(saved["cpu_s"])
-        losses = tuple(float(loss) for loss in saved["losses"])
-        return TrainingState(int(saved["step"]), *spent, rows, losses, dict(saved["watched"]), best)
+        return TrainingState(
+            step=int(saved["step"]),
+            seconds=float(saved["seconds"]),
+            cpu_s=float(saved["cpu_s"]),
+            history=History(tuple(dict(row) for row in saved["history"])),
+            losses=tuple(float(loss) for loss in saved["losses"]),
+            skipped=int(saved["skipped"]),
+            in_a_row=int(saved["in_a_row"]),
+            batch=None if saved["batch"] is None else int(saved["batch"]),
+            watched=dict(saved["watched"]),
+            best=_part(tensors, "best."),
+        )
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{path}: is not a state of this run ({error}); remove it to start the fold again"
@@ -87,8 +102,11 @@ def load_state(
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
     """Write tensors as safetensors, whole or not at all."""
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    with whole_file(path) as beside:
-        save_file(plain, beside, dict(notes or {}))
+    try:
+        with whole_file(path) as beside:
+            save_file(plain, beside, dict(notes or {}))
+    except SafetensorError as error:
+        raise RunError(f"{path}: cannot be written ({' '.join(str(error).split())[:200]})") from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

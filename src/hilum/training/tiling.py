@@ -13,25 +13,44 @@ from hilum.errors import TrainingError
 from hilum.image.tiles import even_starts
 from hilum.planning.plan import Plan
 from hilum.training.samples import Sample
+from hilum.training.slices import all_slices
 
 logger = logging.getLogger(__name__)
 
 
 def cut_samples(samples: Sequence[Sample], plan: Plan) -> list[Sample]:
-    """The samples to train on: as they are, or as `data.tiles` tiles of the patch size each.
+    """The samples to train on: as they are, as `data.tiles` tiles of the patch size each, or slice by slice.
 
-    Tiles in which every known target covers less than `training.min_share` are left out.
+    Volumes become slices where whole images are wanted of a flat patch. Tiles and slices in which every
+    known target covers less than `training.min_share` are left out.
     Raises TrainingError where none is left.
     """
-    if plan.data.tiles is None:
+    volumes = any(len(sample.shape) == 3 for sample in samples)
+    if plan.data.tiles is None and not (volumes and learnt_by_slice(plan)):
         return list(samples)
+    if plan.data.tiles is None:
+        kept = all_slices(samples, plan.training.min_share)
+        return _some(kept, sum(_depth(sample) for sample in samples), "slices")
     tiles = [tile for sample in samples for tile in cut(sample, plan.data.tiles, plan.training.patch)]
     kept = [tile for tile in tiles if largest_share(tile) >= plan.training.min_share]
-    logger.info("%d of %d tiles to train on", len(kept), len(tiles))
+    return _some(kept, len(tiles), "tiles")
+
+
+def learnt_by_slice(plan: Plan) -> bool:
+    """Whether volumes are taken apart into whole slices before training."""
+    return plan.training.whole and plan.data.dims == 2
+
+
+def _depth(sample: Sample) -> int:
+    return sample.shape[0] if len(sample.shape) == 3 else 1
+
+
+def _some(kept: list[Sample], of: int, what: str) -> list[Sample]:
+    """The samples kept. Raises TrainingError where there is none."""
+    logger.info("%d of %d %s to train on", len(kept), of, what)
     if not kept:
         raise TrainingError(
-            f"none of {len(tiles)} tiles holds {100 * plan.training.min_share:g} % of a target; lower "
-            "--set training.min_share=0"
+            f"none of {of} {what} holds as much of a target as is asked for; lower --set training.min_share=0"
         )
     return kept
 
