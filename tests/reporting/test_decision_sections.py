@@ -1,10 +1,8 @@
 import numpy as np
-import pytest
 
 from hilum.reporting.blocks import Callout, Card, Facts, Figure, Gallery, Table, Text
 from hilum.reporting.decision_sections import (
     classification_scores_section,
-    detection_section,
     mistakes_section,
 )
 from hilum.reporting.page import render
@@ -52,28 +50,7 @@ def test_mistakes_keep_their_order_and_are_cut():
     assert "No case" in mistakes_section([]).blocks[0].text
 
 
-def test_detection_scores_thresholds_and_missed():
-    section = detection_section(
-        {
-            "cpm": {"value": 0.82, "interval": [0.7, 0.9]},
-            "scans": 6,
-            "sensitivity_at": {"0.125": 0.5, "4": {"value": 0.9, "interval": [0.8, 1.0], "threshold": 0.3}},
-        },
-        froc=([0.1, 4], [0.5, 0.9]),
-        distances_mm=[0.5, 1.5],
-        missed=[{"scan": "a", "diameter_mm": 4.0}],
-    )
-    facts = dict(section.blocks[0].rows)
-    assert facts["Scans"] == "6"
-    assert "0.820 [0.700, 0.900]" in facts.values()
-    levels = tables(section)["Sensitivity by rate of false positives"]
-    assert levels.rows == (("1/8", 0.5, "", None), ("4", 0.9, "[0.800, 1.000]", 0.3))
-    assert titles(section) == ["Free-response ROC", "Error of the centre"]
-    assert tables(section)["Missed"].columns == ("Scan", "Diameter (mm)")
-
-
-@pytest.mark.parametrize("build", [classification_scores_section, detection_section])
-def test_no_scores_are_said(build):
-    section = build({})
+def test_no_scores_are_said():
+    section = classification_scores_section({})
     assert any(isinstance(block, Callout) and "no scores" in block.text for block in section.blocks)
     assert "no scores" in render("run", "", [section])

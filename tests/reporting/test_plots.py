@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.reporting import decision_plots, plots
+from hilum.reporting import decision_plots, detection_plots, plots
 
 GENERATOR = np.random.default_rng(0)
 TRUTH = GENERATOR.integers(0, 2, 80)
@@ -41,11 +41,18 @@ FULL = {
     "many": lambda kind: decision_plots.confusion(
         np.eye(9), [f"class number {place}" for place in range(9)], kind=kind
     ),
-    "froc": lambda kind: decision_plots.froc(
-        {"a": ([0.1, 1], [0.5, 0.9])}, band=([1, 2], [0, 0], [1, 1]), kind=kind
+    "froc": lambda kind: detection_plots.froc(
+        {"both": ([0, 0.1, 1], [0, 0.5, 0.9]), "first": (detection_plots.RATES, [0.1] * 7)},
+        intervals=[(0.2, 0.9)] * 7,
+        operating=(0.0, 0.4),
+        kind=kind,
     ),
+    "sizes": lambda kind: detection_plots.found_by_size(["small", "large"], [1, 0], [2, 0], kind=kind),
 }
 EMPTY = {
+    "froc": lambda: detection_plots.froc({}),
+    "no findings": lambda: detection_plots.froc({"a": ([], [])}),
+    "no nodules": lambda: detection_plots.found_by_size(["small"], [0], [0]),
     "training": lambda: plots.training_curve({}, "loss"),
     "unknown": lambda: plots.training_curve(HISTORY, "nothing"),
     "cases": lambda: plots.case_scores([]),
@@ -61,8 +68,6 @@ EMPTY = {
     "one class": lambda: decision_plots.roc({"a": ([1, 1], [0.3, 0.4])}),
     "pr": lambda: decision_plots.precision_recall({"a": ([math.nan], [0.3])}),
     "reliability": lambda: decision_plots.reliability({}),
-    "froc": lambda: decision_plots.froc({}),
-    "no findings": lambda: decision_plots.froc({"a": ([], [])}),
     "confusion": lambda: decision_plots.confusion(np.zeros((2, 2)), ["a", "b"]),
 }
 

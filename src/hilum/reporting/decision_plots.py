@@ -1,4 +1,4 @@
-"""Plots of decisions: ROC, precision-recall, reliability, confusion matrix, FROC, as SVG bytes."""
+"""Plots of decisions: ROC, precision-recall, reliability, confusion matrix, as SVG bytes."""
 
 from __future__ import annotations
 
@@ -112,58 +112,6 @@ def confusion(matrix: ArrayLike, classes: Sequence[str], *, kind: str = "svg") -
         axes.grid(False)
         axes.spines[:].set_visible(False)
     return result.getvalue()
-
-
-def froc(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    *,
-    at: Sequence[float] = (0.125, 0.25, 0.5, 1, 2, 4, 8),
-    band: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
-    unit: str = "scan",
-    kind: str = "svg",
-) -> bytes:
-    """Sensitivity over false positives a scan on a doubling axis, the points of the CPM marked.
-
-    `curves` maps name to (false positives a scan, sensitivity), both rising; `band` is
-    (false positives, low, high), a bootstrap interval.
-    """
-    with style.drawing(height=3.8, kind=kind) as (_, axes, result):
-        if band is not None:
-            axes.fill_between(
-                *(np.asarray(part, float) for part in band),
-                color=style.colour(0),
-                alpha=0.15,
-                lw=0,
-                step="post",
-            )
-        for place, (name, (rate, sensitivity)) in enumerate(curves.items()):
-            x, y = np.asarray(rate, float), np.asarray(sensitivity, float)
-            if len(x) == 0:
-                continue
-            colour = style.colour(place)
-            axes.step([*x, max(at[-1], x[-1])], [*y, y[-1]], where="post", color=colour, label=name)
-            marked = [_reached(x, y, point) for point in at]
-            axes.plot(at, marked, style.marker(place), color=colour, ms=5.5, zorder=3)
-        if not curves:
-            style.nothing(axes)
-        else:
-            axes.set_xscale("log", base=2)
-            axes.set_xlim(at[0] / 1.25, at[-1] * 1.25)
-            axes.set_xticks(list(at), [_eighths(point) for point in at])
-            axes.set_ylim(-0.02, 1.03)
-        axes.set_xlabel(f"False positives per {unit}")
-        axes.set_ylabel("Sensitivity")
-        style.legend(axes, list(curves), "lower right")
-    return result.getvalue()
-
-
-def _reached(rate: NDArray[np.float64], sensitivity: NDArray[np.float64], point: float) -> float:
-    allowed = sensitivity[rate <= point]
-    return float(allowed.max()) if len(allowed) else 0.0
-
-
-def _eighths(point: float) -> str:
-    return {0.125: "1/8", 0.25: "1/4", 0.5: "1/2"}.get(point, f"{point:g}")
 
 
 def _usable(decisions: Decisions) -> list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:

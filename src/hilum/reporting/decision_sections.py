@@ -1,14 +1,13 @@
-"""Sections of decisions: scores of classifiers, their mistakes, scores of detectors."""
+"""Sections of decisions: scores of classifiers and their mistakes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hilum.reporting import decision_plots, numbers, plots
+from hilum.reporting import decision_plots, numbers
 from hilum.reporting.blocks import Block, Callout, Card, Facts, Figure, Gallery, Heading, Section, Table, Text
 from hilum.reporting.decision_plots import Decisions
-from hilum.reporting.sections import table_of
 
 Row = Mapping[str, Any]
 
@@ -65,37 +64,6 @@ def mistakes_section(
         return Section(title, (Text("No case was decided wrongly."),), "mistakes")
     more = [Text(f"The first {limit} of {len(cards)}.")] if len(cards) > limit else []
     return Section(title, (Text(text), *more, Gallery(tuple(cards[:limit]))), "mistakes")
-
-
-def detection_section(
-    summary: Row,
-    *,
-    froc: tuple[Sequence[float], Sequence[float]] | None = None,
-    band: tuple[Sequence[float], Sequence[float], Sequence[float]] | None = None,
-    distances_mm: Sequence[float] = (),
-    missed: Sequence[Row] = (),
-    unit: str = "scan",
-    note: str = "",
-) -> Section:
-    """CPM with its interval, sensitivity by rate of false positives, FROC, centre errors, what was missed.
-
-    `summary` as summary.json: `cpm` {"value", "interval"}, `sensitivity_at`, and counts (scans, nodules).
-    """
-    blocks: list[Block] = [Text(note)] if note else []
-    blocks += _detection_facts(summary)
-    blocks += _sensitivity_table(summary.get("sensitivity_at") or {}, unit)
-    if froc is not None:
-        content = decision_plots.froc({"Sensitivity": froc}, band=band, unit=unit)
-        shaded = " The shaded band is the 95 % bootstrap interval." if band is not None else ""
-        text = f"Points mark the rates whose mean sensitivity is the CPM.{shaded}"
-        blocks.append(Figure(content, text, "Free-response ROC"))
-    if len(distances_mm):
-        content = plots.histogram({"": distances_mm}, label="Distance (mm)", count="Findings")
-        caption = f"Distance between predicted and true centre, {len(distances_mm)} hits."
-        blocks.append(Figure(content, caption, "Error of the centre"))
-    if missed:
-        blocks.append(table_of(missed, caption="Missed"))
-    return Section("Scores", tuple(blocks), "scores")
 
 
 def _score_table(scores: Mapping[str, Row]) -> Table:
@@ -158,48 +126,6 @@ def _class_report(report: Sequence[Row]) -> Table:
     )
     rows = tuple(tuple(row.get(key) for key in keys) for row in report)
     return Table(columns, rows, "Report per class", digits=fixed)
-
-
-def _detection_facts(summary: Row) -> list[Block]:
-    cpm = summary.get("cpm")
-    facts = []
-    if cpm is not None:
-        text = f"{numbers.score(part(cpm, 'value'))} {numbers.interval(part(cpm, 'interval'))}".strip()
-        facts.append(("CPM (mean sensitivity), 95 % interval", text))
-    for key, value in summary.items():
-        if not isinstance(value, Mapping | list | tuple):
-            facts.append((key.replace("_", " ").capitalize(), numbers.cell(value)))
-    return [Facts(tuple(facts))] if facts else [Callout("note", "This run has no scores.")]
-
-
-def _sensitivity_table(levels: Mapping[str, Any], unit: str) -> list[Table]:
-    if not levels:
-        return []
-    names = {"0.125": "1/8", "0.25": "1/4", "0.5": "1/2"}
-    with_interval = any(isinstance(value, Mapping) and value.get("interval") for value in levels.values())
-    rows = []
-    for level, value in levels.items():
-        known = value if isinstance(value, Mapping) else {}
-        row = [names.get(str(level), str(level)), part(value, "value"), known.get("threshold")]
-        rows.append((*row[:2], *([numbers.interval(known.get("interval"))] if with_interval else []), row[2]))
-    columns = [
-        f"False positives per {unit}",
-        "Sensitivity",
-        *([INTERVAL] if with_interval else []),
-        "Threshold",
-    ]
-    if not any(row[-1] is not None for row in rows):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
-    fixed = (("Sensitivity", 3), ("Threshold", 3))
-    return [
-        Table(
-            tuple(columns),
-            tuple(rows),
-            "Sensitivity by rate of false positives",
-            digits=fixed,
-            sortable=False,
-        )
-    ]
 
 
 def part(entry: Any, key: str) -> Any:

@@ -16,6 +16,7 @@ from hilum.reporting.numbers import number
 
 Row = Mapping[str, Any]
 COLOURED_GROUPS = 12
+FEW_POINTS = 12
 
 
 def training_curve(
@@ -36,8 +37,9 @@ def training_curve(
         for place, (fold, rows) in enumerate(folds.items()):
             points = _points(rows, against, key)
             if len(points):
+                every = slice(None) if len(points) <= FEW_POINTS else [-1]
                 axes.plot(
-                    *points.T, color=style.colour(place), label=fold, marker="o", markevery=[-1], ms=4.5
+                    *points.T, color=style.colour(place), label=fold, marker="o", markevery=every, ms=4.5
                 )
                 drawn.append(fold)
         if not drawn:
@@ -190,6 +192,7 @@ def histogram(
                 colour = style.colour(place)
                 axes.hist(array, edges, color=colour, alpha=0.25)
                 axes.hist(array, edges, histtype="step", color=colour, lw=1.8, label=name)
+            axes.yaxis.get_major_locator().set_params(integer=True)
         if line is not None:
             axes.axvline(line, color=style.INK, lw=1.2, ls=(0, (4, 3)))
         axes.set_xlabel(label)

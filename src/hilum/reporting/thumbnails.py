@@ -146,11 +146,12 @@ def picture_card(
 
 
 def side_by_side(panels: Sequence[tuple[str, Pixels]], height: int = 360) -> Pixels:
-    """Labelled pictures in one row of equal height, as one picture uint8 (Y, X, 3)."""
+    """Labelled pictures in one row of equal height, as one picture uint8 (Y, X, 3); labels may be empty."""
     size, gap = max(12, height // 24), max(4, height // 60)
     scaled = [(label, _at_height(as_rgb(picture), height)) for label, picture in panels]
     width = sum(picture.shape[1] for _, picture in scaled) + gap * (len(scaled) - 1)
-    canvas = Pillow.new("RGB", (max(width, 1), height + round(1.8 * size)), "white")
+    strip = round(1.8 * size) if any(label for label, _ in panels) else 0
+    canvas = Pillow.new("RGB", (max(width, 1), height + strip), "white")
     draw, x = ImageDraw.Draw(canvas), 0
     for label, picture in scaled:
         canvas.paste(Pillow.fromarray(picture), (x, 0))

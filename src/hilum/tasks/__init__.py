@@ -9,7 +9,11 @@ if TYPE_CHECKING:
     from hilum.study.study import Study
     from hilum.tasks.task import Task
 
-_TASKS = {"segment": "hilum.tasks.segment:SEGMENT", "classify": "hilum.tasks.classify:CLASSIFY"}
+_TASKS = {
+    "segment": "hilum.tasks.segment:SEGMENT",
+    "classify": "hilum.tasks.classify:CLASSIFY",
+    "detect": "hilum.tasks.detect:DETECT",
+}
 
 
 def get_task(name: str) -> Task:

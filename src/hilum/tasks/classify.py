@@ -95,7 +95,22 @@ class Classify:
         label = torch.tensor(labels_of(case, plan.data.outputs))
         known = torch.isfinite(label).float()
         soft = torch.nan_to_num(label) * (1 - 2 * plan.training.smoothing) + plan.training.smoothing
-        return [labelled_sample(case.name, prepare_image(image, plan.data), soft, known)]
+        return [labelled_sample(case.name, self.prepare(image, plan), soft, known)]
+
+    def prepare(self, image: Image, plan: Plan) -> Tensor:
+        """The image at working resolution, normalised."""
+        return prepare_image(image, plan.data)
+
+    def share_after(self, plan: Plan) -> float:
+        """Nothing follows the network."""
+        return 0.0
+
+    def plan_after(self, plan: Plan, fold_s: float | None) -> Plan:
+        """Nothing to plan."""
+        return plan
+
+    def train_after(self, run: Run, study: Study, samples: Mapping[str, Sequence[Sample]], fold: int) -> None:
+        """Nothing to train."""
 
     def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Any:
         """Weights (2, K) of absence and presence of each output, so that both count alike; mean 1."""

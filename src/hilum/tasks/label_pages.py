@@ -14,6 +14,7 @@ from hilum.files import read_json
 from hilum.image.colours import to_display
 from hilum.image.image import Image
 from hilum.planning.plan import Plan
+from hilum.reporting import numbers
 from hilum.reporting.blocks import Block, Callout, Card, Figure, Heading, Section, Text
 from hilum.reporting.contact_sheet import contact_sheet
 from hilum.reporting.decision_sections import classification_scores_section, mistakes_section
@@ -76,25 +77,32 @@ def how_decided(run: Run, summary: Mapping[str, Any]) -> str:
     ]
     where = "held-back images" if "validation" in summary else "the images of the other folds"
     calibration = summary["calibration"]
-    parts.append(
-        f"Temperature ({calibration['temperature']:.2f}) and threshold were learnt on "
-        f"{where} ({calibration['learnt_on']}); calibration error before "
-        f"{calibration['ece_before']:.3f}, Brier score {calibration['brier_before']:.3f}."
-    )
     youden, point = summary.get("youden"), summary["operating_point"]
+    learnt = "was" if point.get("rule") == "given" else "and threshold were"
+    parts.append(
+        f"Temperature ({calibration['temperature']:.2f}) {learnt} learnt on "
+        f"{where} ({calibration['learnt_on']:,}); calibration error before "
+        f"{calibration['ece_before']:.3f}, Brier score {calibration['brier_before']:.3f}."
+        if calibration["learnt_on"]
+        else "No other image was there to learn a temperature on, so probabilities are not calibrated."
+    )
     if chosen := point.get("chosen_on"):
         parts.append(
             f"On those {chosen['cases']} images the operating point ({point['rule']}) had sensitivity "
             f"{chosen['sensitivity']:.3f} and specificity {chosen['specificity']:.3f}."
         )
-    if youden:
-        gained, paid = point["sensitivity"] - youden["recall"], youden["specificity"] - point["specificity"]
+    if youden and calibration["learnt_on"]:
+        gained, paid = point["sensitivity"] - youden["recall"], point["specificity"] - youden["specificity"]
         parts.append(
             f"Against Youden's point (sensitivity {youden['recall']:.3f}, specificity "
-            f"{youden['specificity']:.3f}) this one changes sensitivity by {gained:+.3f} "
-            f"and costs {paid:.3f} of specificity."
+            f"{youden['specificity']:.3f}) this one has {_more(gained)} sensitivity and {_more(paid)} "
+            "specificity."
         )
     return " ".join(parts)
+
+
+def _more(change: float) -> str:
+    return f"{abs(change):.3f} {'less' if change < 0 else 'more'}"
 
 
 def shift_note(run: Run, summary: Mapping[str, Any]) -> str:
@@ -107,15 +115,17 @@ def shift_note(run: Run, summary: Mapping[str, Any]) -> str:
     plan = run.plan
     norm = "by its own mean and spread" if plan.data.normalise == "image" else "on one scale"
     augmentation = plan.training.augmentation
+    accuracy, before = summary["accuracy"]["value"], validation["accuracy"]["value"]
+    copies = "mirrored, turned, zoomed and shifted" if plan.inference.moves else "mirrored"
+    also = f", accuracy {accuracy:.3f} against {before:.3f}" if accuracy < before else ""
     return (
         f"The test images are harder than the validation images: AUC {summary['auc']['value']:.3f} against "
-        f"{validation['auc']['value']:.3f}, accuracy {summary['accuracy']['value']:.3f} against "
-        f"{validation['accuracy']['value']:.3f}. So the given validation images are more like the "
+        f"{validation['auc']['value']:.3f}{also}. So the given validation images are more like the "
         "training images than the test images are (the table of splits below shows how they differ; where "
         "no patient is named, images of one patient may lie in both). "
         f"Against such a shift each image is normalised {norm}; position, size, angle (up to "
         f"{augmentation.rotate_deg:g}°), contrast and brightness are varied in training; weights are "
-        "averaged; mirrored copies are averaged in prediction. The threshold was not moved after seeing "
+        f"averaged; {copies} copies are averaged in prediction. The threshold was not moved after seeing "
         "the test images."
     )
 
@@ -128,7 +138,9 @@ def mistakes(run: Run, study: Study, classes: Sequence[str]) -> Section:
     shown = [row for row in rows[:MISTAKES] if row["case"] in by_name]
     networks = {fold: load_network(run, fold) for fold in {int(row["fold"]) for row in shown}}
     cards = [_card(by_name[row["case"]], row, networks[int(row["fold"])], run.plan, classes) for row in shown]
-    more = f" The {len(cards)} most certain of {len(rows)} wrong decisions." if len(rows) > len(cards) else ""
+    more = (
+        f" The {len(cards)} most certain of {len(rows):,} wrong decisions." if len(rows) > len(cards) else ""
+    )
     note = (
         f"Images decided wrongly, those first whose probability lies farthest from the truth.{more} Beside "
         "each image is what spoke for the named class (Grad-CAM)."
@@ -151,15 +163,16 @@ def _card(case: Case, row: Mapping[str, Any], network: nn.Module, plan: Plan, cl
     outputs = plan.data.outputs
     output = outputs.index(wanted) if wanted in outputs else len(outputs) - 1
     heat = _heat(network, image, plan, output, picture)
-    pair = ((case.name, picture), (f"for {outputs[output]}", heat)) if heat is not None else (("", picture),)
-    picture = side_by_side([(label, one) for label, one in pair], SIDE) if heat is not None else picture
+    caption = f"Right: what spoke for {outputs[output]}." if heat is not None else ""
+    picture = side_by_side([("", picture), ("", heat)], SIDE) if heat is not None else picture
     facts = [("True", str(row["label"])), ("Decided", str(row["class"]))]
     facts += [
         (key.removeprefix("calibrated_"), f"{float(value):.3f}")
         for key, value in row.items()
         if key.startswith("calibrated_") and key.removeprefix("calibrated_") in str(row["class"]).split("|")
     ]
-    return picture_card(case.name, ("", picture), facts=facts, group=group, max_side=2 * SIDE + 20)
+    side = 2 * SIDE + 20
+    return picture_card(case.name, ("", picture), facts=facts, group=group, caption=caption, max_side=side)
 
 
 def _heat(network: nn.Module, image: Image, plan: Plan, output: int, picture: Pixels) -> Pixels | None:
@@ -185,13 +198,15 @@ def exploration_section(run: Run, study: Study) -> Section:
         Callout("warning" if "SHORTCUT" in text else "note", text) for text in found.get("warnings", ())
     ]
     if found:
-        seen = f" {found['looked_at']} of {found['cases']} images were looked at, evenly spread."
+        seen = f" {found['looked_at']:,} of {found['cases']:,} images were looked at, evenly spread."
         size = " x ".join(map(str, reversed(run.plan.data.size or [])))
         text = f"All images are brought to {size} pixels (width x height) before training."
         blocks.insert(0, Text(text + (seen if found["looked_at"] < found["cases"] else "")))
-        blocks.append(table_of(found["classes"], caption="Classes and their shapes (width x height)"))
+        shapes = _shares_as_text(found["classes"])
+        blocks.append(table_of(shapes, caption="Classes and their shapes (width x height)"))
     if found.get("splits"):
-        blocks.append(table_of(found["splits"], caption="Given splits", digits={"contrast": 1}))
+        splits = _shares_as_text(found["splits"])
+        blocks.append(table_of(splits, caption="Given splits", digits={"contrast": 1, "mean_intensity": 1}))
     if found.get("shortcuts"):
         rows = [
             {
@@ -213,6 +228,16 @@ def exploration_section(run: Run, study: Study) -> Section:
     return Section("Images", (*blocks, *_sheets(study)), "images")
 
 
+def _shares_as_text(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            key: numbers.share(value) if key.lower().startswith("share") else value
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
+
+
 def _sheets(study: Study) -> list[Figure]:
     """A contact sheet of each class, evenly spread over its images."""
     figures = []
@@ -222,7 +247,7 @@ def _sheets(study: Study) -> list[Figure]:
         pictures = [(cases[i].name, to_display(_plane(read_case_image(cases[i])))) for i in places]
         if pictures:
             sheet = contact_sheet(pictures, columns=6, side=150)
-            caption = f"{len(pictures)} of {len(cases)} images, evenly spread."
+            caption = f"{len(pictures)} of {len(cases):,} images, evenly spread."
             figures.append(Figure(sheet, caption, name, media="image/png", wide=True))
     return figures
 

@@ -29,10 +29,13 @@ class Tables:
 
 
 def write_masks(out: Path, case: str, image: Image, masks: Masks) -> None:
-    """One lossless mask file a target: PNG for images, compressed NIfTI for volumes."""
-    suffix = ".png" if len(image.shape) == 2 else ".nii.gz"
+    """One lossless mask file a target: PNG for images, compressed NIfTI on the volume's own grid."""
     for target, mask in masks.items():
-        write_mask(out / "masks" / target / f"{case}{suffix}", mask, image.spacing)
+        if mask.ndim == 2:
+            write_mask(out / "masks" / target / f"{case}.png", mask, image.spacing)
+        else:
+            path = out / "masks" / target / f"{case}.nii.gz"
+            write_image(path, image.with_array(mask[None].astype(np.uint8)))
 
 
 def write_probabilities(
@@ -58,7 +61,7 @@ def write_overlay(
 
 def area_text(row: Mapping[str, Any]) -> str:
     """An area as the legend shows it: with its unit and the share of the image."""
-    area = float(row["area"])
+    area = float(row["volume"] if "volume" in row else row["area"])
     shown = f"{area:,.0f}" if area >= 1000 or area == int(area) else f"{area:,.4g}"
     return f"{shown} {row['unit']} ({float(row['share_percent']):.1f} %)"
 

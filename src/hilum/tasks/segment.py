@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,8 @@ class Segment:
         )
         rules.plan_orientation(draft, fingerprint)
         rules.plan_intensity(draft, fingerprint)
+        if len(fingerprint.median_shape) == 3:
+            rules.plan_volumes(draft, fingerprint)
         rules.plan_presence(draft, fingerprint)
         divisor = 2 * 2 ** int(draft.get("model.settings")["depth"])
         rules.plan_tile(draft, fingerprint, factor, divisor)
@@ -107,9 +110,26 @@ class Segment:
     def samples(self, case: Case, image: Image, plan: Plan) -> Sequence[Sample]:
         """One sample a case: the prepared image with the share of each target."""
         masks, known = read_masks(case, plan.data.outputs, image.shape)
-        prepared = prepare_image(image, plan.data)
+        prepared = self.prepare(image, plan)
         annotated = torch.from_numpy(known.astype(np.float32))
-        return [masked_sample(case.name, prepared, prepare_mask(masks, plan.data), annotated)]
+        share = prepare_mask(masks, plan.data, image.spacing)
+        sample = masked_sample(case.name, prepared, share, annotated)
+        return [replace(sample, neighbours=plan.data.neighbours)]
+
+    def prepare(self, image: Image, plan: Plan) -> Tensor:
+        """The image at working resolution, normalised."""
+        return prepare_image(image, plan.data)
+
+    def share_after(self, plan: Plan) -> float:
+        """Nothing follows the network."""
+        return 0.0
+
+    def plan_after(self, plan: Plan, fold_s: float | None) -> Plan:
+        """Nothing to plan."""
+        return plan
+
+    def train_after(self, run: Run, study: Study, samples: Mapping[str, Sequence[Sample]], fold: int) -> None:
+        """Nothing to train."""
 
     def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Sequence[float]:
         """All targets count alike."""

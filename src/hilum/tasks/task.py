@@ -80,12 +80,28 @@ class Task(Protocol):
         """The training samples of one case."""
         ...
 
+    def prepare(self, image: Image, plan: Plan) -> Tensor:
+        """A new image as the network sees it, (C, *S')."""
+        ...
+
     def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Sequence[float]:
         """Weight of each output in the loss."""
         ...
 
     def measure(self, probability: Tensor, batch: Batch, plan: Plan) -> Mapping[str, float]:
         """Scores of a running batch, for the history: {"dice_NAME": 0.93}."""
+        ...
+
+    def share_after(self, plan: Plan) -> float:
+        """Share of the training time, 0 to 1, that goes to what follows the network of a fold."""
+        ...
+
+    def plan_after(self, plan: Plan, fold_s: float | None) -> Plan:
+        """The plan with the steps of what follows; `fold_s` seconds (CPU seconds with `cpu_s`), if known."""
+        ...
+
+    def train_after(self, run: Run, study: Study, samples: Mapping[str, Sequence[Sample]], fold: int) -> None:
+        """Train what follows the network of a fold, unless it is there already."""
         ...
 
     def evaluate(self, run: Run, study: Study) -> dict[str, Any]:

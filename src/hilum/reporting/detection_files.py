@@ -1,0 +1,81 @@
+"""What a detection run left in its folder, read for the report."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hilum.errors import RunError
+from hilum.reporting.numbers import number
+from hilum.training.run import Run
+
+NUMBERS = frozenset(
+    (
+        *("coordX", "coordY", "coordZ", "diameter_mm", "distance_mm", "volume_mm3", "mean_hu", "wall_mm"),
+        *("probability", "first_probability", "peak_probability", "mean_probability", "dice", "lungs_l"),
+        *("found", "nodules", "false_positives", "candidates"),
+    )
+)
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Summary and tables of a detection run: numbers are floats, NaN where a cell is empty."""
+
+    summary: Row
+    candidates: tuple[Row, ...]
+    nodules: tuple[Row, ...]
+    cases: tuple[Row, ...]
+
+    @property
+    def found(self) -> list[Row]:
+        """True nodules that a candidate at or above the operating threshold hits, the least certain first."""
+        found = [row for row in self.nodules if row["found"] == 1]
+        return sorted(found, key=lambda row: number(row.get("probability")))
+
+    @property
+    def missed(self) -> list[Row]:
+        """True nodules that none hits, the largest first."""
+        missed = [row for row in self.nodules if row["found"] != 1]
+        return sorted(missed, key=lambda row: -number(row.get("diameter_mm")))
+
+    @property
+    def false(self) -> list[Row]:
+        """Candidates that hit nothing, the most probable first."""
+        false = [row for row in self.candidates if row.get("status") == "false"]
+        return sorted(false, key=lambda row: -number(row.get("probability")))
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a candidate counts, NaN where it is not stated."""
+        return number((self.summary.get("operating_point") or {}).get("threshold"))
+
+
+def read_detection(run: Run) -> Detection:
+    """Read evaluation/ of a run. Raises RunError where a table is missing or no table of this kind."""
+    needed = {
+        "candidates": ("seriesuid", "coordX", "coordY", "coordZ", "probability", "status"),
+        "nodules": ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm", "found"),
+        "cases": ("case", "nodules", "found", "false_positives"),
+    }
+    tables = {name: _rows(run.evaluation / f"{name}.csv", columns) for name, columns in needed.items()}
+    return Detection(run.summary(), tables["candidates"], tables["nodules"], tables["cases"])
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> tuple[Row, ...]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: cannot be read ({error}); make it again with: hilum evaluate RUN") from error
+    reader = csv.DictReader(io.StringIO(text))
+    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    if missing:
+        raise RunError(f"{path}: has no column {', '.join(missing)}; make it again with: hilum evaluate RUN")
+    return tuple(
+        {key: number(value) if key in NUMBERS else value for key, value in row.items()} for row in reader
+    )
