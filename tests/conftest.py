@@ -1,6 +1,8 @@
 """Fixtures that all rooms share."""
 
 import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +55,31 @@ def phantom_run(phantom_study, quick, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("phantom-run") / "run"
     return hilum.train(phantom_study, out, steps=25, folds=2, settings=quick, device="cpu")
+
+
+@dataclass
+class Done:
+    """What a command left: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs a command line in this process: command("inspect", folder)."""
+    from hilum import cli
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["hilum", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        caught = capsys.readouterr()
+        return Done(code, caught.out, caught.err)
+
+    return run

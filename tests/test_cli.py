@@ -6,40 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-
-from hilum import cli
-
-
-@dataclass
-class Done:
-    """What a command left: exit code, standard output, standard error."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Runs a command line in this process: command("inspect", folder)."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["hilum", *map(str, words)])
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        caught = capsys.readouterr()
-        return Done(code, caught.out, caught.err)
-
-    return run
 
 
 def test_inspect_tells_what_is_there(command, phantom_study):

@@ -1,7 +1,7 @@
 """Hilum: from a folder of annotated medical images to a validated model, measurements and a report.
 
 Verbs are functions (`inspect`, `plan`, `train`, `evaluate`, `predict`, `explain`, `measure`, `report`,
-`demo`), rooms are modules (`hilum.models`, `hilum.image`). All are imported when first used.
+`demo`, `doctor`), rooms are modules (`hilum.models`, `hilum.image`). All are imported when first used.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hilum.verbs.demo import demo
+    from hilum.verbs.doctor import doctor
     from hilum.verbs.evaluate import evaluate
     from hilum.verbs.explain import explain
     from hilum.verbs.inspect import inspect
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from hilum.verbs.train import train
 
 __version__ = "0.1.0"
-__all__ = ["demo", "evaluate", "explain", "inspect", "measure", "plan", "predict", "report", "train"]
+__all__ = ["demo", "doctor"]
+__all__ += ["evaluate", "explain", "inspect", "measure", "plan", "predict", "report", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hilum.errors import HilumError
+from hilum.training.stopping import sigterm_as_ctrl_c
 
 if TYPE_CHECKING:
     from hilum.training.loop import Progress, Watch
@@ -59,7 +61,9 @@ SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad cases out i
 def demo(
     kind: Annotated[str, typer.Option(help="histology, xray, ct or ultrasound.")] = "histology",
     out: Annotated[Path, typer.Option(help="New folder for everything.")] = Path("demo"),
-    minutes: Annotated[float, typer.Option(min=0.1, help="Training time.")] = 1.0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Training time; 1, of ct 4, where not given.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed gives another study.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -251,7 +255,7 @@ def measure(
     rows, regions = measure_masks(masks, spacing=spacing, out=out)
     lines = [
         f"{row['case']}  {row['target']}: {row['area']:,.6g} {row['unit']} ({row['share_percent']:.2f} %), "
-        f"{row['regions']} regions"
+        f"{row['regions']} region{'' if row['regions'] == 1 else 's'}"
         for row in rows
     ]
     _say(as_json, {"measurements": rows, "regions": regions}, lines)
@@ -308,24 +312,48 @@ def report(run: RunFolder, as_json: Json = False) -> None:
     _say(as_json, {"report": path}, [f"report: {path}"])
 
 
+@app.command()
+def doctor(
+    folder: Annotated[Path, typer.Option(help="Where runs will be written.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Say what this machine can do, and test every part against known answers."""
+    from hilum.verbs.doctor import doctor as examine
+
+    found = examine(folder)
+    _say(as_json, found.to_json(), found.lines())
+    if not found.passed:
+        raise HilumError("a known answer did not come out; please report the lines above")
+
+
 def main() -> None:
     """Run the command line; a HilumError becomes one message and exit code 1, Ctrl-C 130."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("hilum").setLevel(logging.INFO)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # set on the one that speaks: the library sets its own level when it is imported
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     try:
-        code = app(standalone_mode=False)
+        with sigterm_as_ctrl_c():
+            code = app(standalone_mode=False)
         if code == INTERRUPTED:  # the library turns Ctrl-C into a returned code here
             raise KeyboardInterrupt
     except HilumError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from None
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; a run that was training goes on with --resume", err=True)
+        typer.echo(_how_to_go_on(sys.argv[1:]), err=True)
         raise SystemExit(INTERRUPTED) from None
     except typer.TyperException as error:
         typer.echo(f"usage: {error.format_message()}\ntry: hilum {' '.join(sys.argv[1:2])} --help", err=True)
         raise SystemExit(2) from None
+
+
+def _how_to_go_on(words: list[str]) -> str:
+    """What to type after an interruption."""
+    if words[:1] != ["train"]:
+        return "interrupted"
+    again = shlex.join(["hilum", *words, *([] if "--resume" in words else ["--resume"])])
+    return f"interrupted; what is done is kept. To go on: {again}"
 
 
 def _say(as_json: bool, content: Any, lines: list[str]) -> None:
@@ -360,7 +388,7 @@ def _score_lines(summary: dict[str, Any]) -> list[str]:
                 f"{name}: mean Dice {mean} [{low}, {high}] over {dice['cases']} cases, pooled {pooled}"
             )
         lines += _presence_lines(name, found.get("presence"))
-    return lines + _decision_lines(summary)
+    return [*lines, *_decision_lines(summary), *_detection_lines(summary)]
 
 
 def _decision_lines(summary: dict[str, Any]) -> list[str]:
@@ -376,6 +404,25 @@ def _decision_lines(summary: dict[str, Any]) -> list[str]:
         lines.append(
             f"sensitivity {point['sensitivity']:.3f}, specificity {point['specificity']:.3f} for "
             f"{summary.get('positive')} at threshold {point['threshold']:.3f} ({point['rule']})"
+        )
+    return lines
+
+
+def _detection_lines(summary: dict[str, Any]) -> list[str]:
+    """CPM of a detector, its operating point and how far off its centres are."""
+    if "froc" not in summary:
+        return []
+    cpm, point, away = summary["froc"]["cpm"], summary["operating_point"], summary["distance_mm"]
+    value, low, high = (f"{x:.3f}" if x is not None else "–" for x in (cpm["value"], *cpm["interval"]))
+    lines = [f"CPM {value} [{low}, {high}] over {summary['nodules']} nodules in {summary['scans']} scans"]
+    if point["sensitivity"] is not None:
+        lines.append(
+            f"sensitivity {point['sensitivity']:.3f} at {point['false_positives_a_scan']:.2f} "
+            f"false positives a scan, at threshold {point['threshold']:.3f}"
+        )
+    if away["median"] is not None:
+        lines.append(
+            f"centres off by {away['median']:.1f} mm (median), 90 % by less than {away['p90']:.1f} mm"
         )
     return lines
 

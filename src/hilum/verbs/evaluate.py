@@ -8,6 +8,7 @@ from typing import Any
 
 from hilum import tasks
 from hilum.errors import StudyError
+from hilum.training.lock import held
 from hilum.training.run import open_run
 from hilum.verbs.predict import find_cases, predict
 
@@ -22,7 +23,8 @@ def evaluate(
     """
     opened = open_run(Path(run))
     if folder is None:
-        return tasks.get_task(opened.plan.task).evaluate(opened, opened.study)
+        with held(opened.folder):
+            return tasks.get_task(opened.plan.task).evaluate(opened, opened.study)
     cases = find_cases([folder], opened.plan)
     if not any(case.masks or case.labels or case.marks for case in cases):
         raise StudyError(

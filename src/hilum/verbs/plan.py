@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hilum.planning.device import find_device
 from hilum.planning.document import write_plan
 from hilum.planning.plan import Plan
 from hilum.planning.planner import Wishes, make_plan
 from hilum.study.open import open_study
+from hilum.training.fitting import fitted_to_memory
 from hilum.verbs.folding import plan_folds
 
 
@@ -33,6 +35,7 @@ def plan(
     wishes = Wishes(minutes, steps, folds, recipe, tuple(settings), device, group_by)
     splits = plan_folds(study, wishes)
     planned = make_plan(study, wishes, len(splits.folds), splits.reason).plan
+    planned = fitted_to_memory(planned, find_device(device).memory_bytes)
     if out is not None:
         write_plan(planned, Path(out))
     return planned

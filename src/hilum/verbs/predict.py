@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from hilum.tasks.task import Delivery, Predicted
 from hilum.training.run import Run, check_new, load_network, open_run
 
 logger = logging.getLogger(__name__)
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 Told = Callable[[int, int], None]
 
 
@@ -108,8 +110,21 @@ def _labelled(folder: Path, plan: Plan) -> list[Case]:
 
 
 def _image_files(folder: Path) -> list[Path]:
+    """The images below a folder; slices of a DICOM series are one, named by the folder they lie in."""
     listing = list_folder(folder)
-    return [listing.path(path) for path in listing.images]
+    files = [listing.path(path) for path in listing.images]
+    slices = Counter(path.parent for path in files if path.suffix.lower() in DICOM_SUFFIXES)
+    stacks = {parent for parent, number in slices.items() if number > 1 and _holds_stack(parent)}
+    return [*sorted(stacks), *(path for path in files if path.parent not in stacks)]
+
+
+def _holds_stack(folder: Path) -> bool:
+    from hilum.image.dicom import list_series
+
+    try:
+        return any(len(series.slices) > 1 for series in list_series(folder))
+    except HilumError:
+        return False
 
 
 def _key(path: Path) -> tuple[str, ...]:
@@ -120,10 +135,12 @@ def _predicted(
     cases: Sequence[Case], predictor: Predictor, left_out: list[str] | None, told: Told | None
 ) -> Iterator[Predicted]:
     """One image after the other, so that memory does not grow with their number."""
+    task = tasks.get_task(predictor.plan.task)
     for index, case in enumerate(cases):
         try:
             image = read_case_image(case)
-            predicted = Predicted(case, image, predictor.image(image))
+            prepared = task.prepare(image, predictor.plan)
+            predicted = Predicted(case, image, predictor.prepared(prepared))
         except HilumError as error:
             if left_out is None:
                 raise

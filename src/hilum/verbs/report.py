@@ -10,6 +10,7 @@ from hilum.planning.draft import flat
 from hilum.reporting.blocks import Section
 from hilum.reporting.page import write_report
 from hilum.reporting.sections import curves_section, environment_section, plan_section, study_section
+from hilum.study.names import counted
 from hilum.study.study import Study
 from hilum.training.run import Run, open_run
 
@@ -28,7 +29,7 @@ def report(run_folder: str | Path) -> Path:
     ]
     title = f"{study.root.name}: {', '.join(run.plan.data.outputs)}"
     folds, name = len(run.trained_folds()), run.folder.resolve().name
-    subtitle = f"{len(study.cases)} cases, {folds} folds, {run.plan.task}, run {name}"
+    subtitle = f"{counted(len(study.cases), 'case')}, {counted(folds, 'fold')}, {run.plan.task}, run {name}"
     return write_report(run.folder / "report.html", title, subtitle, sections, task.headlines(run))
 
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,27 @@ from hilum import tasks
 from hilum.errors import RunError, StudyError
 from hilum.inference.keeping import keep
 from hilum.inference.predictor import make_predictor
+from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
 from hilum.planning.planner import Wishes, make_plan
 from hilum.study.open import open_study
 from hilum.study.splits import Splits, read_splits
 from hilum.study.study import Study
 from hilum.tasks.task import Task
-from hilum.training.budget import count_steps, with_steps
+from hilum.training.budget import MOST_FOLLOWED, count_steps, time_after, with_less_time, with_steps
 from hilum.training.cache import fingerprint
 from hilum.training.contradictions import reconciled
 from hilum.training.copies import with_copies
+from hilum.training.fitting import fitted_to_memory
 from hilum.training.gather import gather_kept, gather_samples, keep_samples, keeping_s
+from hilum.training.lock import held
 from hilum.training.loop import Trainer, Watch, make_fabric, train_fold
 from hilum.training.losses import find_loss
 from hilum.training.run import (
     Run,
     check_new,
+    check_there,
+    forget_beginning,
     initialise,
     load_network,
     make_network,
@@ -43,7 +48,9 @@ from hilum.training.run import (
     write_manifest,
 )
 from hilum.training.samples import Sample
-from hilum.training.tiling import cut_samples
+from hilum.training.slices import all_slices
+from hilum.training.space import check_space, needed_bytes, working_values
+from hilum.training.tiling import cut_samples, learnt_by_slice
 from hilum.training.watching import needs_watching
 from hilum.verbs.folding import hold_some_back, plan_folds
 from hilum.verbs.report import report
@@ -94,18 +101,21 @@ def train(
     out = Path(out)
     options = Options(Path(splits) if splits else None, fold, Path(init) if init else None, skip_bad)
     wishes = Wishes(minutes, steps, folds, recipe, tuple(settings), device, group_by)
-    if resume and (out / "manifest.json").is_file():
-        run = open_run(out, trained=False)
-        study = open_study(Path(folder), group_by=run.plan.data.group_by, skip_bad=skip_bad)
-        _check_same(run, study)
-        gathered = gather_kept(_needed(study, run.splits), run.plan, run.cache)
-        samples: Samples = reconciled(gathered, study, run.plan)
-    else:
-        check_new(out)
-        study = open_study(Path(folder), group_by=group_by, skip_bad=skip_bad)
-        run, samples = _begin(study, out, wishes, options, started)
-    _train_folds(run, study, samples, options, watch)
-    _finish(run, study, started)
+    with held(out):
+        if resume:
+            forget_beginning(out)
+        if resume and (out / "manifest.json").is_file():
+            run = open_run(out, trained=False)
+            study = open_study(Path(folder), group_by=run.plan.data.group_by, skip_bad=skip_bad)
+            _check_same(run, study)
+            gathered = gather_kept(_needed(study, run.splits), run.plan, run.cache)
+            samples: Samples = reconciled(gathered, study, run.plan)
+        else:
+            check_new(out)
+            study = open_study(Path(folder), group_by=group_by, skip_bad=skip_bad)
+            run, samples = _begin(study, out, wishes, options, started)
+        _train_folds(run, study, samples, options, watch)
+        _finish(run, study, started)
     return run
 
 
@@ -113,7 +123,8 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
     """Plan, split, decode and time a few steps; then the run's first files are written."""
     splits = _splits(study, wishes, options)
     planned = make_plan(study, wishes, len(splits.folds), splits.reason)
-    _check_buildable(planned.plan)
+    weights = _check_buildable(planned.plan)
+    planned = replace(planned, plan=fitted_to_memory(planned.plan, find_device(wishes.device).memory_bytes))
     share = planned.plan.training.validation
     if share:
         splits = hold_some_back(splits, study, share)
@@ -126,15 +137,20 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
     todo = _todo(splits, options)
     initial = start_weights(open_run(options.init)) if options.init else None
     remaining = (planned.plan.training.minutes or 0) * 60 - (time.perf_counter() - started)
-    predicted = [(*splits.folds[index].test, *_watched(planned.plan, splits, index)) for index in todo]
+    task = tasks.get_task(planned.plan.task)
+    after = task.share_after(planned.plan)
+    predicted = [_predicted(planned.plan, splits, index, after > 0) for index in todo]
+    _check_room(out, planned.plan, weights, predicted, samples)
     reserve = _scoring_s(planned.plan, study, predicted, samples)
     reserve += keeping_s(gathered)
 
     def trainer() -> Trainer:
         return _trainer(planned.plan, samples, splits, todo[0], initial)
 
-    steps = count_steps(planned.plan, trainer, remaining - reserve, len(todo))
+    available = remaining - reserve
+    steps = count_steps(with_less_time(planned.plan, after), trainer, available * (1 - after), len(todo))
     plan = with_steps(planned.plan, steps)
+    plan = task.plan_after(plan, time_after(plan, steps, available, len(todo), after))
     logger.info("%d steps a fold: %s", steps.count, steps.reason)
     notes = {"started": datetime.now().astimezone().isoformat(timespec="seconds"), "inputs": _hashes(study)}
     run = start_run(out, plan, study, splits, notes)
@@ -149,10 +165,24 @@ def _splits(study: Study, wishes: Wishes, options: Options) -> Splits:
     return splits
 
 
-def _check_buildable(plan: Plan) -> None:
-    """Raise PlanError for a network or loss that is none, before any image is decoded or anything written."""
+def _check_buildable(plan: Plan) -> int:
+    """The size of the network, in weights, before any image is decoded or anything written.
+
+    Raises PlanError for a network or loss that is none.
+    """
     find_loss(plan.training.loss)
-    make_network(plan)
+    with torch.device("meta"):
+        return sum(value.numel() for value in make_network(plan).state_dict().values())
+
+
+def _check_room(
+    out: Path, plan: Plan, weights: int, predicted: Sequence[Sequence[str]], samples: Samples
+) -> None:
+    """Raise TrainingError where the disk has no room for the run."""
+    shapes = [sample.shape for fold in predicted for name in fold for sample in samples[name]]
+    values = working_values(shapes, len(plan.data.outputs))
+    pixels = working_values(shapes, 1) * plan.data.downsample**2
+    check_space(out, needed_bytes(weights, len(predicted), values, pixels))
 
 
 def _todo(splits: Splits, options: Options) -> list[int]:
@@ -188,8 +218,16 @@ def _trainer(
     weights = tasks.get_task(plan.task).class_weights(training, plan)
     fabric = make_fabric(plan)
     held_back = [sample for name in _watched(plan, splits, fold) for sample in samples[name]]
+    if learnt_by_slice(plan):
+        held_back = all_slices(held_back, plan.training.min_share)
     classes = torch.tensor(weights).to(fabric.device)
     return Trainer(network, plan, training, fold, fabric, classes, held_back)
+
+
+def _predicted(plan: Plan, splits: Splits, fold: int, followed: bool) -> tuple[str, ...]:
+    """Names of the cases that a fold's network predicts, those it learnt from too where something follows."""
+    parts = splits.folds[fold]
+    return (*parts.test, *_watched(plan, splits, fold), *(parts.train[:MOST_FOLLOWED] if followed else ()))
 
 
 def _watched(plan: Plan, splits: Splits, fold: int) -> tuple[str, ...]:
@@ -204,9 +242,9 @@ def _train_folds(run: Run, study: Study, samples: Samples, options: Options, wat
         raise RunError(f"{run.folder}: plan.yaml holds no training.steps; train again into a new folder")
     initial = start_weights(open_run(options.init)) if options.init else None
     for index in _todo(run.splits, options):
+        state = run.fold(index) / "state" / "state.safetensors"
         if not run.finished(index):
             trainer = _trainer(run.plan, samples, run.splits, index, initial)
-            state = run.fold(index) / "state" / "state.safetensors"
             network, history = train_fold(
                 trainer,
                 steps,
@@ -214,8 +252,10 @@ def _train_folds(run: Run, study: Study, samples: Samples, options: Options, wat
                 watch,
                 lambda probability, batch: task.measure(probability, batch, run.plan),
             )
+            check_there(run)
             save_fold(run, index, network, history)
-            state.unlink(missing_ok=True)
+        state.unlink(missing_ok=True)
+        task.train_after(run, study, samples, index)
         _predict_fold(run, samples, index)
 
 
@@ -236,6 +276,7 @@ def _predict_fold(run: Run, samples: Samples, index: int) -> None:
 
 
 def _finish(run: Run, study: Study, started: float) -> None:
+    check_there(run)
     task: Task = tasks.get_task(run.plan.task)
     task.evaluate(run, study)
     notes = {
@@ -263,6 +304,13 @@ def _check_same(run: Run, study: Study) -> None:
     if gone:
         raise RunError(
             f"{run.folder}: {len(gone)} cases of this run are not in {study.root} any more, such as {gone[0]}"
+        )
+    before, now = run.manifest.get("inputs"), _hashes(study)
+    changed = [path for path in now if isinstance(before, dict) and before.get(path, now[path]) != now[path]]
+    if changed:
+        raise RunError(
+            f"{run.folder}: {len(changed)} files of {study.root} have changed since this run began, such as "
+            f"{changed[0]}; put them back, or train into a new folder"
         )
 
 
