@@ -1,0 +1,194 @@
+"""Nodules in CT: a phantom LUNA study, six scans held out, and five folds by patient on real slices.
+
+    python bench/ct.py phantom RUN [--cpu 400] [--seed 5] [--scans 12] [--set KEY=VALUE]
+    python bench/ct.py slices RUN [--cpu 600] [--folds 0 1 2 3 4] [--recipe NAME] [--set KEY=VALUE]
+
+`phantom` makes the study itself (RUN/../phantom-SEED). `slices` reads `HILUM_DATA` (default ../shared/data);
+its RUN is kept, so that folds can be trained one at a time. Both print a row for bench/RESULTS.md and append
+their figures to bench/results/ct.jsonl. `--cpu` is CPU seconds of training a fold. Run it on an otherwise
+idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import resource
+import shutil
+import time
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hilum
+from hilum.files import write_json
+from hilum.phantoms.make import make_phantom
+from hilum.study.masks import read_case_image, read_reader_masks
+from hilum.study.open import understand
+from hilum.training.run import Run, processor_name
+
+FOLDS = 5
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("what", choices=("phantom", "slices"))
+    arguments.add_argument("run", type=Path, help="folder of the run, kept")
+    arguments.add_argument("--cpu", type=float, help="CPU seconds of training a fold")
+    arguments.add_argument("--recipe")
+    arguments.add_argument("--seed", type=int, default=5, help="of the phantom study")
+    arguments.add_argument("--scans", type=int, default=12, help="of the phantom study, half held out")
+    arguments.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    arguments.add_argument("--set", nargs="*", default=[], dest="settings", metavar="KEY=VALUE")
+    given = arguments.parse_args()
+    found = phantom(given) if given.what == "phantom" else slices(given)
+    if found is None:
+        return
+    target = Path(__file__).parent / "results" / "ct.jsonl"
+    target.parent.mkdir(exist_ok=True)
+    with target.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(found) + "\n")
+
+
+def phantom(given: argparse.Namespace) -> dict[str, Any]:
+    """Train on one half of a phantom LUNA study, score on the other."""
+    study = given.run.parent / f"phantom-{given.seed}-{given.scans}"
+    if not (study / "annotations.csv").is_file():
+        shutil.rmtree(study, ignore_errors=True)
+        make_phantom("ct", study, cases=given.scans, seed=given.seed)
+    names = [case.name for case in understand(study).cases]
+    splits = given.run.parent / f"{given.run.name}-splits.json"
+    half = len(names) // 2
+    fold = {"train": names[:half], "test": names[half:]}
+    write_json(splits, {"by": "file", "reason": f"{half} scans held out", "folds": [fold]})
+    started, cpu = time.perf_counter(), time.process_time()
+    run = hilum.train(
+        study,
+        given.run,
+        splits=splits,
+        recipe=given.recipe,
+        settings=[f"training.cpu_s={given.cpu or 400}", *given.settings],
+    )
+    summary = run.summary()
+    found = {
+        "study": f"phantom LUNA, {half} scans to train, {len(names) - half} held out, seed {given.seed}",
+        "recipe": given.recipe or "planned",
+        "settings": given.settings,
+        "scans": summary["scans"],
+        "nodules": summary["nodules"],
+        "cpm": summary["cpm"]["value"],
+        "interval": summary["cpm"]["interval"],
+        "sensitivity_at": summary["sensitivity_at"],
+        "first_stage_cpm": summary["first_stage"]["cpm"],
+        "distance_mm": summary["distance_mm"],
+        "dice": summary["dice"],
+        **_costs(run, started, cpu),
+    }
+    at = " ".join(f"{value:.2f}" for value in summary["sensitivity_at"].values())
+    low, high = found["interval"]
+    print(
+        f"| phantom LUNA, {half} + {len(names) - half} scans | {found['recipe']} | CPM {found['cpm']:.3f} "
+        f"[{low:.2f}, {high:.2f}] (first stage alone {found['first_stage_cpm']:.3f}) | {at} | "
+        f"{found['total_cpu_s']:.0f} CPU s | {found['peak_mb']:.0f} MB |"
+    )
+    return found
+
+
+def slices(given: argparse.Namespace) -> dict[str, Any] | None:
+    """Five folds by patient on 2D crops with four readers; the readers' own agreement beside it."""
+    data = Path(os.environ.get("HILUM_DATA", "../shared/data")) / "ct_nodule_slices"
+    settings = [f"training.cpu_s={given.cpu or 600}", *given.settings]
+    started, cpu = time.perf_counter(), time.process_time()
+    for fold in given.folds:
+        there = (given.run / "manifest.json").is_file()
+        run = hilum.train(
+            data, given.run, folds=FOLDS, fold=fold, recipe=given.recipe, settings=settings, resume=there
+        )
+    found = {
+        "study": "ct_nodule_slices, truth of two readers, 5 folds by patient",
+        "recipe": given.recipe or "planned",
+        "settings": given.settings,
+        **slice_scores(run),
+        **_costs(run, started, cpu),
+    }
+    low, high = found["interval"]
+    readers = found["readers"]
+    print(
+        f"| ct_nodule_slices | {found['recipe']} | {found['mean']:.4f} [{low:.3f}, {high:.3f}] "
+        f"({found['positive']}) | {found['pooled']:.4f} | {found['empty_area_px']:.1f} px on "
+        f"{found['empty']} empty | readers: mean {readers['mean']:.3f}, pooled {readers['pooled']:.3f}, "
+        f"one against the vote of the others {readers['one_against_others']['mean']:.3f} |"
+    )
+    return found if len(run.trained_folds()) == FOLDS else None
+
+
+def slice_scores(run: Run) -> dict[str, Any]:
+    """Dice where there is a nodule, false-positive area where there is none, and the human level."""
+    with (run.evaluation / "cases.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    (dice,) = (found["dice"] for found in run.summary()["targets"].values())
+    positive = [row for row in rows if int(row["truth_pixels"])]
+    empty = [row for row in rows if not int(row["truth_pixels"])]
+    areas = [int(row["predicted_pixels"]) for row in empty]
+    return {
+        "mean": float(np.mean([float(row["dice"]) for row in positive])),
+        "interval": dice["interval"],
+        "pooled": dice["pooled"],
+        "positive": len(positive),
+        "empty": len(empty),
+        "empty_area_px": float(np.mean(areas)) if areas else None,
+        "empty_untouched": float(np.mean([area == 0 for area in areas])) if areas else None,
+        "by_fold": {
+            str(fold): float(np.mean([float(row["dice"]) for row in positive if row["fold"] == str(fold)]))
+            for fold in run.trained_folds()
+        },
+        "readers": reader_agreement(run),
+    }
+
+
+def reader_agreement(run: Run) -> dict[str, Any]:
+    """How well readers agree: each with each other, and each with what two of the others marked.
+
+    Means are over slices where at least one of the two sides marked something.
+    """
+    (target,) = run.study.targets
+    pairs: list[tuple[int, int]] = []
+    others: list[tuple[int, int]] = []
+    for case in run.study.cases:
+        masks = read_reader_masks(case, target, read_case_image(case).shape)
+        pairs += [_overlap(a, b) for a, b in combinations(masks, 2)]
+        votes = masks.sum(0, dtype=int)
+        others += [_overlap(mask, votes - mask >= 2) for mask in masks]
+    return {**_dice(pairs), "one_against_others": _dice(others)}
+
+
+def _overlap(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> tuple[int, int]:
+    return 2 * int((a & b).sum()), int(a.sum() + b.sum())
+
+
+def _dice(overlaps: list[tuple[int, int]]) -> dict[str, Any]:
+    marked = [both / either for both, either in overlaps if either]
+    both, either = (sum(part) for part in zip(*overlaps, strict=True))
+    return {"mean": float(np.mean(marked)), "pooled": both / either, "pairs": len(marked)}
+
+
+def _costs(run: Run, started: float, cpu: float) -> dict[str, Any]:
+    return {
+        "fold_cpu_s": [float(run.history(index)[-1]["cpu_s"]) for index in run.trained_folds()],
+        "steps": run.plan.training.steps,
+        "total_cpu_s": time.process_time() - cpu,
+        "wall_s": time.perf_counter() - started,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "threads": run.plan.training.threads,
+        "processor": processor_name(),
+    }
+
+
+if __name__ == "__main__":
+    main()
