@@ -54,6 +54,12 @@ def test_any_plan_survives_the_file(tmp_path_factory, outputs, rate, group_by, s
     assert back.reasons.get("training.seed", "") == reason
 
 
+@pytest.mark.parametrize("group_by", ["\u00a0", "\u2003a", " a ", "#", "~"])
+def test_odd_spaces_and_signs_survive_the_file(tmp_path, group_by):
+    write_plan(Plan(data=DataPlan(group_by=group_by)), tmp_path / "plan.yaml")
+    assert read_plan(tmp_path / "plan.yaml").data.group_by == group_by
+
+
 def test_the_yaml_is_one_line_a_value_with_its_reason_behind():
     plan = Plan()
     plan.reasons = {"training.batch": "fits in\nmemory"}

@@ -41,7 +41,7 @@ def _lines(tree: Mapping[str, Any], reasons: Mapping[str, str], prefix: str = ""
 
 def _scalar(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
-    return text.removesuffix("\n...\n").strip()
+    return text.removesuffix("\n...\n").strip(" \n")  # other spaces may be the value itself
 
 
 def write_plan(plan: Plan, path: Path) -> None:
