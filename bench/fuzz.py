@@ -5,7 +5,7 @@
 
 A line a target goes to `bench/results/fuzz.jsonl`: inputs by outcome, the slowest, and how far the memory
 of the process rose. Inputs are fixed by `--seed`, so a failure comes again; the input of every failure is
-kept in `--keep`. Outcomes:
+kept in `--keep`, but for one that ended its process. Outcomes:
 
     read       the same pixels or values as the undamaged file gives
     other      a whole result with other values, as a flipped bit in pixels that no checksum guards gives
@@ -140,11 +140,15 @@ class Fuzzer:
         self.whole = {path: path.read_bytes() for path in self.paths}
         self.right = {path: digest(self.target.attempt(path)) for path in self.paths}
 
-    def one(self, number: int) -> tuple[str, str]:
-        """The outcome of one damaged file, and what went wrong."""
+    def damaged(self, number: int) -> tuple[Path, bytes, str]:
+        """The file that an input damages, its damaged bytes and how they were damaged."""
         rng = np.random.default_rng([self.seed, number, *self.name.encode()])
         path = self.paths[number % len(self.paths)]
-        content, how = mutant(self.whole[path], rng)
+        return path, *mutant(self.whole[path], rng)
+
+    def one(self, number: int) -> tuple[str, str]:
+        """The outcome of one damaged file, and what went wrong."""
+        path, content, how = self.damaged(number)
         path.write_bytes(content)
         began = time.monotonic()
         try:
@@ -187,6 +191,10 @@ def child(name: str, first: int, last: int, seed: int, keep: Path) -> None:
             began = time.monotonic()
             outcome, told = fuzzer.one(number)
             took = time.monotonic() - began
+            if outcome in FAILURES:
+                path, content, _ = fuzzer.damaged(number)
+                keep.mkdir(parents=True, exist_ok=True)
+                (keep / f"{name}-{number}-{path.name}").write_bytes(content)
             line = {"n": number, "outcome": outcome, "s": round(took, 4), "told": told[-1500:]}
             print(json.dumps(line | {"mib": round(peak_mib() - before, 1)}), flush=True)
         faulthandler.cancel_dump_traceback_later()
