@@ -92,3 +92,23 @@ def test_axes_and_channels_that_do_not_fit() -> None:
         ResNet(1, width=2, dims=3)(torch.zeros(1, 1, 8, 8))
     with pytest.raises(PlanError, match=r"made for 1 channel\(s\), the image has 3"):
         ResNet(1, width=2)(torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize(("dims", "side"), [(2, 28), (3, 24), (3, 32), (2, 3)])
+def test_pooling_in_the_middle_sees_the_middle_alone(dims: int, side: int) -> None:
+    torch.manual_seed(0)
+    net = ResNet(1, 1, dims=dims, width=4, blocks=[1], pool="middle").eval()
+    image = torch.zeros(1, 1, *[side] * dims)
+    moved = image.clone()
+    moved[(0, 0, *[0] * dims)] = 100
+    middle = image.clone()
+    middle[(0, 0, *[side // 2] * dims)] = 100
+    with torch.no_grad():
+        plain = net(image)
+        assert torch.equal(net(moved), plain) == (side > 3)
+        assert not torch.equal(net(middle), plain)
+
+
+def test_an_unknown_pool_is_named() -> None:
+    with pytest.raises(PlanError, match="mean or middle"):
+        ResNet(1, 1, pool="max")

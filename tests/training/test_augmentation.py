@@ -129,3 +129,14 @@ def test_colour_varies_by_channel_only_where_asked():
     apart = recolour(x, AugmentationPlan(brightness=0.5, colour=True), torch.Generator().manual_seed(0))
     assert (together.std(1) < 1e-6).all()
     assert (apart.std(1) > 1e-3).all()
+
+
+def test_tumbling_turns_about_every_axis_and_nothing_else():
+    rng = np.random.default_rng(0)
+    turns = [pixel_matrix(rng, AugmentationPlan(tumble=True), 3) for _ in range(400)]
+    for turn in turns:
+        assert turn @ turn.T == pytest.approx(np.eye(3), abs=1e-9)
+        assert np.linalg.det(turn) == pytest.approx(1)
+    ends = np.array([turn[:, 2] for turn in turns])
+    assert np.abs(ends.mean(0)).max() < 0.1
+    assert (ends**2).mean(0) == pytest.approx([1 / 3] * 3, abs=0.06)

@@ -1,11 +1,19 @@
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from hilum.errors import RunError
 from hilum.planning.plan import TrainingPlan
 from hilum.training.optimisation import WeightAverage, make_optimiser
-from hilum.training.state import History, TrainingState, load_state, load_tensors, save_state, save_tensors
+from hilum.training.state import (
+    History,
+    TrainingState,
+    load_state,
+    load_tensors,
+    save_state,
+    save_tensors,
+)
 
 
 def made(width=3, name="adamw"):
@@ -85,3 +93,37 @@ def test_tensors_come_back_whatever_their_layout(tmp_path):
 def test_a_missing_file_is_a_run_error(tmp_path):
     with pytest.raises(RunError, match="cannot be read as weights"):
         load_tensors(tmp_path / "none.safetensors")
+
+
+def test_a_flipped_bit_in_any_part_of_the_weights_is_seen(tmp_path):
+    path = tmp_path / "model.safetensors"
+    tensors = {"weight": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3), "none": torch.zeros(0)}
+    save_tensors(path, tensors, {"plan": "{}"})
+    whole = path.read_bytes()
+    found, notes = load_tensors(path)
+    assert notes == {"plan": "{}"}
+    assert all(torch.equal(found[name], value) for name, value in tensors.items())
+    start = 8 + int.from_bytes(whole[:8], "little")
+    for place in range(start, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(RunError, match="damaged"):
+            load_tensors(path)
+
+
+def test_weights_of_other_programs_have_no_checksum_and_are_taken(tmp_path):
+    save_file({"weight": torch.ones(2)}, tmp_path / "theirs.safetensors")
+    assert load_tensors(tmp_path / "theirs.safetensors")[0]["weight"].tolist() == [1, 1]
+
+
+def test_moments_of_a_parameter_that_is_not_there_are_refused(tmp_path):
+    network, average = (nn.Conv2d(1, 2, 3) for _ in range(2))
+    optimiser = torch.optim.AdamW(network.parameters())
+    network(torch.ones(1, 1, 4, 4)).sum().backward()
+    optimiser.step()
+    path = tmp_path / "state.safetensors"
+    save_state(path, network, average, optimiser, TrainingState(step=1))
+    tensors, notes = load_tensors(path)
+    tensors["optimiser.7.exp_avg"] = tensors.pop("optimiser.1.exp_avg")
+    save_tensors(path, tensors, notes)
+    with pytest.raises(RunError, match="parameter 7"):
+        load_state(path, network, average, optimiser)

@@ -23,7 +23,9 @@ class ResNet(nn.Module):
     `blocks` gives the residual blocks of each stage; the first stage has `width` channels, each further one
     twice as many at half the size. `stem` (1, 2 or 4) moves that many pixels along each axis into channels
     first, for larger images. `attention` adds squeeze-and-excitation to each block, `dropout` acts before the
-    last layer, `dims` is 2 or 3. Any image size goes. Raises PlanError for a setting out of range.
+    last layer, `dims` is 2 or 3. Any image size goes. `pool` is "mean" or "middle": of the last map
+    only what lies in the middle decides, as for a candidate; its surroundings are in the receptive field.
+    Raises PlanError for a setting out of range.
 
     After He et al. 2016; average pooling in the shortcut and last scale started at zero as in He et al. 2019
     ("Bag of tricks"), squeeze-and-excitation from Hu et al. 2018.
@@ -44,8 +46,12 @@ class ResNet(nn.Module):
         dropout: float = 0.3,
         attention: bool = False,
         dims: int = 2,
+        pool: str = "mean",
     ) -> None:
         super().__init__()
+        if pool not in _POOLS:
+            raise PlanError(f"pool = {pool!r} must be {' or '.join(_POOLS)}")
+        self.pool = _POOLS[pool]
         blocks = parts.wholes("blocks", blocks)
         if sum(blocks) > MOST_BLOCKS:
             raise PlanError(f"blocks = {list(blocks)} are more than {MOST_BLOCKS} in all")
@@ -74,13 +80,28 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, out_channels) of images (N, C, Y, X) or (N, C, Z, Y, X)."""
-        pooled = self.features(x).flatten(2).mean(2)
+        pooled = self.pool(self.features(x))
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
 
     def feature_layers(self) -> list[str]:
         """Names of the layers worth looking at, from input to output."""
         return ["stem", *parts.level_names(self, "stages")]
+
+
+def _mean(x: Tensor) -> Tensor:
+    return x.flatten(2).mean(2)
+
+
+def _middle(x: Tensor) -> Tensor:
+    """Mean (N, C) of the one or two middle places along each axis."""
+    for axis in range(2, x.ndim):
+        first = (x.shape[axis] - 1) // 2
+        x = x.narrow(axis, first, x.shape[axis] // 2 + 1 - first)
+    return _mean(x)
+
+
+_POOLS = {"mean": _mean, "middle": _middle}
 
 
 class _Block(nn.Module):

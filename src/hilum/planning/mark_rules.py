@@ -95,8 +95,6 @@ def plan_detection(draft: Draft, print_: Fingerprint, diameters: Sequence[float]
         "detection.blobs", True, f"{len(diameters)} marks to learn from: what is round and dense is seen too"
     )
     widest = float(np.percentile(diameters, 75)) if len(diameters) else 10.0
-    side = int(np.clip(8 * round(2.4 * widest / 8), 24, 40))
+    side = int(np.clip(8 * round(1.6 * widest / 8), 24, 40))
     draft.set("detection.cube", side, f"mm: three quarters of the nodules are below {widest:.0f} mm")
-    if draft.get("data.folds") == 1:
-        draft.set("detection.second", "never", "no other fold can tell whether it pays")
     draft.set("scoring.threshold", 0.5, "of what belongs to a nodule, as a share of its peak")

@@ -71,6 +71,7 @@ class AugmentationPlan(_Group):
     """How far a training sample is moved, warped and recoloured, at most."""
 
     rotate_deg: float = Field(0.0, ge=0, le=180)
+    tumble: bool = Field(False, description="volumes of cubic voxels turn about any axis, not z alone")
     scale: float = Field(0.0, ge=0, le=1, description="log of the largest zoom, in and out")
     shear_deg: float = Field(0.0, ge=0, le=45)
     shift: float = Field(0.0, ge=0, le=0.5, description="share of the patch")
@@ -161,12 +162,12 @@ class DetectionPlan(_Group):
     second: Literal["fit", "always", "never"] = Field(
         "fit", description="a second classifier looks at candidates; fit: where other folds say it pays"
     )
-    share: float = Field(0.3, gt=0, lt=1, description="of the training time, for the second classifier")
+    share: float = Field(0.5, gt=0, lt=1, description="of the training time, for the second classifier")
     steps: int | None = Field(None, ge=1, description="its steps a fold; planned from the time where empty")
     cube: int = Field(24, ge=8, le=96, description="voxels a side of what it sees")
     cube_mm: float = Field(1.0, gt=0, le=4, description="size of these voxels")
     width: int = Field(16, ge=4, le=128)
-    batch: int = Field(16, ge=2, le=512)
+    batch: int = Field(32, ge=2, le=512)
 
 
 class Plan(_Group):

@@ -25,10 +25,24 @@ def pixel_matrix(rng: np.random.Generator, plan: AugmentationPlan, dims: int) ->
     shear = math.tan(math.radians(rng.uniform(-plan.shear_deg, plan.shear_deg)))
     turn = np.eye(dims)
     turn[:2, :2] = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    if plan.tumble and dims == 3:
+        turn = _any_turn(rng)
     slant = np.eye(dims)
     slant[0, 1] = shear
     flips = [-1.0 if _AXES[axis] in plan.flip and rng.random() < 0.5 else 1.0 for axis in range(dims)]
     return matrix @ turn @ slant @ np.diag(flips)
+
+
+def _any_turn(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A turn (3, 3) about any axis, each as likely as any other (Shoemake 1992)."""
+    w, x, y, z = (found := rng.normal(size=4)) / np.linalg.norm(found)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 def theta(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from hilum.errors import RunError
 from hilum.files import whole_file
 
+CHECKSUM = "crc32"
 _PLAIN = ("step", "seconds", "cpu_s", "losses", "skipped", "in_a_row", "batch")
 
 
@@ -100,22 +102,41 @@ def load_state(
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
-    """Write tensors as safetensors, whole or not at all."""
+    """Write tensors as safetensors with a checksum of all that is in them, whole or not at all."""
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    notes = dict(notes or {})
     try:
         with whole_file(path) as beside:
-            save_file(plain, beside, dict(notes or {}))
+            save_file(plain, beside, {**notes, CHECKSUM: _checksum(plain, notes)})
     except SafetensorError as error:
         raise RunError(f"{path}: cannot be written ({' '.join(str(error).split())[:200]})") from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file and its notes. Raises RunError where it is missing or damaged."""
+    """Read a safetensors file and its notes.
+
+    Raises RunError where it is missing or damaged, if only by one bit; files of other programs, which have
+    no checksum of ours, are taken as they are.
+    """
     try:
         with safe_open(path, framework="pt", device="cpu") as handle:
-            return {name: handle.get_tensor(name) for name in handle.keys()}, dict(handle.metadata() or {})  # noqa: SIM118
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+            notes = dict(handle.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read as weights ({error})") from error
+    wanted = notes.pop(CHECKSUM, None)
+    if wanted is not None and wanted != _checksum(tensors, notes):
+        raise RunError(f"{path}: is damaged: its checksum does not fit what is in it; copy it again")
+    return tensors, notes
+
+
+def _checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
+    """CRC-32 of names, types, shapes, values and notes: guards against accidents, not against malice."""
+    total = zlib.crc32(json.dumps(sorted(notes.items())).encode())
+    for name, value in sorted(tensors.items()):
+        total = zlib.crc32(f"{name} {value.dtype} {tuple(value.shape)}".encode(), total)
+        total = zlib.crc32(value.reshape(-1).view(torch.uint8).numpy().data, total)
+    return f"{total:08x}"
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -127,7 +148,10 @@ def _optimiser_dict(optimiser: torch.optim.Optimizer, flat: Mapping[str, Tensor]
     for name, value in flat.items():
         index, _, slot = name.partition(".")
         slots.setdefault(int(index), {})[slot] = value
-    return {"state": slots, "param_groups": optimiser.state_dict()["param_groups"]}
+    groups = optimiser.state_dict()["param_groups"]
+    if unknown := slots.keys() - {index for group in groups for index in group["params"]}:
+        raise ValueError(f"moments of parameter {min(unknown)}, which the network does not have")
+    return {"state": slots, "param_groups": groups}
 
 
 def _lay_out_as_weights(optimiser: torch.optim.Optimizer) -> None:
