@@ -1,12 +1,14 @@
-"""Nodules in CT: a phantom LUNA study, six scans held out, and five folds by patient on real slices.
+"""Nodules in CT: a phantom LUNA study, six scans held out, five folds by patient on real slices, a real scan.
 
+    python bench/ct.py scan OUT
     python bench/ct.py phantom RUN [--cpu 400] [--seed 5] [--scans 12] [--set KEY=VALUE]
     python bench/ct.py slices RUN [--cpu 600] [--folds 0 1 2 3 4] [--recipe NAME] [--set KEY=VALUE]
 
-`phantom` makes the study itself (RUN/../phantom-SEED). `slices` reads `HILUM_DATA` (default ../shared/data);
-its RUN is kept, so that folds can be trained one at a time. Both print a row for bench/RESULTS.md and append
-their figures to bench/results/ct.jsonl. `--cpu` is CPU seconds of training a fold. Run it on an otherwise
-idle machine.
+`scan` reads a whole LIDC scan from its zip, writes it as .mhd and back, and finds lungs and nodule; OUT gets
+pictures to look at. `phantom` makes the study itself (RUN/../phantom-SEED). `scan` and `slices` read
+`HILUM_DATA` (default ../shared/data); the RUN of `slices` is kept, so that folds can be trained one at a
+time. All print a row for bench/RESULTS.md and append their figures to bench/results/ct.jsonl. `--cpu` is CPU
+seconds of training a fold. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -23,9 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import hilum
+from hilum.ct.lungs import Lungs
 from hilum.files import write_json
+from hilum.image.image import Image
 from hilum.phantoms.make import make_phantom
 from hilum.study.masks import read_case_image, read_reader_masks
 from hilum.study.open import understand
@@ -38,7 +43,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("what", choices=("phantom", "slices"))
+    arguments.add_argument("what", choices=("phantom", "slices", "scan"))
     arguments.add_argument("run", type=Path, help="folder of the run, kept")
     arguments.add_argument("--cpu", type=float, help="CPU seconds of training a fold")
     arguments.add_argument("--recipe")
@@ -47,7 +52,7 @@ def main() -> None:
     arguments.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
     arguments.add_argument("--set", nargs="*", default=[], dest="settings", metavar="KEY=VALUE")
     given = arguments.parse_args()
-    found = phantom(given) if given.what == "phantom" else slices(given)
+    found = {"phantom": phantom, "slices": slices, "scan": scan}[given.what](given)
     if found is None:
         return
     target = Path(__file__).parent / "results" / "ct.jsonl"
@@ -128,6 +133,60 @@ def slices(given: argparse.Namespace) -> dict[str, Any] | None:
     return found if len(run.trained_folds()) == FOLDS else None
 
 
+def scan(given: argparse.Namespace) -> dict[str, Any]:
+    """A whole real scan from its zip: geometry, round trip, outlines, lungs."""
+    from hilum.ct.lidc import outlines_mask, parse_reading
+    from hilum.ct.lungs import lung_mask
+    from hilum.image.dicom import read_series
+    from hilum.image.volume import read_volume, write_volume
+
+    data = Path(os.environ.get("HILUM_DATA", "../shared/data")) / "ct_lidc_0001"
+    started, cpu = time.perf_counter(), time.process_time()
+    image = read_series(data / "LIDC-IDRI-0001.zip")
+    write_volume(given.run / "scan.mhd", image)
+    back = read_volume(given.run / "scan.mhd")
+    truth = read_volume(data / "nodule_mask" / "LIDC-IDRI-0001_R_1.nii.gz")
+    nodule = truth.array[0] > 0
+    reading = parse_reading(data / "LIDC-IDRI-0001_69.xml")
+    lungs = lung_mask(image)
+    found = {
+        "study": "ct_lidc_0001",
+        "shape": list(image.shape),
+        "spacing_mm": list(image.spacing.sizes),
+        "hu": [int(image.array.min()), int(image.array.max())],
+        "bit_for_bit": bool(np.array_equal(back.array, image.array)) and back.geometry == image.geometry,
+        "same_grid_as_mask": truth.shape == image.shape
+        and bool(np.allclose(truth.geometry.origin, image.geometry.origin, atol=1e-4)),
+        "outlines_dice": {
+            str(least): _dice([_overlap(outlines_mask(reading, image, least), nodule)])["pooled"]
+            for least in (1, 2, 3)
+        },
+        "lungs_l": lungs.volume_l,
+        "nodule_in_lungs": float(lungs.mask[nodule].mean()),
+        "warnings": list(lungs.warnings),
+        "wall_s": time.perf_counter() - started,
+        "total_cpu_s": time.process_time() - cpu,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "processor": processor_name(),
+    }
+    print("| " + " | ".join(f"{key}: {value}" for key, value in found.items()) + " |")
+    _write_pictures(given.run, image, lungs, nodule)
+    return found
+
+
+def _write_pictures(out: Path, image: Image, lungs: Lungs, nodule: NDArray[np.bool_]) -> None:
+    """Lungs in even cuts, and the given mask in three planes through its middle."""
+    from PIL import Image as Pillow
+
+    from hilum.ct.coordinates import voxel_to_world
+    from hilum.ct.pictures import lung_montage, montage, three_planes
+
+    Pillow.fromarray(lung_montage(image, lungs)).save(out / "lungs.png")
+    x, y, z = (float(value) for value in voxel_to_world(image, np.argwhere(nodule).mean(0)))
+    planes = three_planes(image, (x, y, z), [(nodule, (255, 80, 60))], size_mm=120.0)
+    Pillow.fromarray(montage(planes, columns=3)).save(out / "nodule.png")
+
+
 def slice_scores(run: Run) -> dict[str, Any]:
     """Dice where there is a nodule, false-positive area where there is none, and the human level."""
     with (run.evaluation / "cases.csv").open(encoding="utf-8") as file:
@@ -168,7 +227,7 @@ def reader_agreement(run: Run) -> dict[str, Any]:
     return {**_dice(pairs), "one_against_others": _dice(others)}
 
 
-def _overlap(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> tuple[int, int]:
+def _overlap(a: NDArray[Any], b: NDArray[Any]) -> tuple[int, int]:
     return 2 * int((a & b).sum()), int(a.sum() + b.sum())
 
 

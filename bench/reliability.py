@@ -2,6 +2,7 @@
 
     python bench/reliability.py kills --kills 20 --out /tmp/kills
     python bench/reliability.py memory --out /tmp/memory
+    python bench/reliability.py disk --kills 10 --out /tmp/disk       (as root: it mounts small disks)
 
 Each line of the results (`bench/results/reliability.jsonl`) is one trial or one measurement.
 """
@@ -9,6 +10,7 @@ Each line of the results (`bench/results/reliability.jsonl`) is one trial or one
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import hashlib
 import importlib
@@ -18,8 +20,10 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -173,6 +177,105 @@ def kills(arguments: argparse.Namespace) -> None:
         record("kill", {"number": number, "whole_cpu_s": round(took, 1), "steps": arguments.steps, **trial})
 
 
+def disk(arguments: argparse.Namespace) -> None:
+    """A small memory disk (mounting needs root) that is too small, fills up or vanishes during a training."""
+    from hilum.phantoms.make import make_phantom
+
+    out = Path(arguments.out)
+    study, whole, place = out / "study", out / "whole", out / "disk"
+    if not study.is_dir():
+        make_phantom("histology", study, cases=4, size=(96, 96))
+    shutil.rmtree(whole, ignore_errors=True)
+    code, usage = wait(start(train_words(study, whole, arguments.steps), out / "told.txt"))
+    if code:
+        raise SystemExit((out / "told.txt").read_text())
+    took, expected = usage.ru_utime + usage.ru_stime, fingerprint(whole)
+    place.mkdir(exist_ok=True)
+    rng = random.Random(arguments.seed)
+    for kib in (64, 512, 2048):
+        with mounted(place, f"{kib}k"):
+            told = train_on(study, place / "run", arguments.steps, out)
+            record("disk too small", {"kib": kib, **told, "left": used_bytes(place)})
+    for number in range(arguments.kills):
+        after_s = rng.uniform(0.02, 0.98) * took
+        with mounted(place, "256m"):
+            record(
+                "disk full",
+                {"number": number, **filled(study, place, arguments.steps, out, after_s, expected)},
+            )
+    for number in range(3):
+        after_s = rng.uniform(0.3, 0.9) * took
+        with mounted(place, "256m"):
+            pid = start(train_words(study, place / "run", arguments.steps), out / "told.txt")
+            until(pid, after_s)
+            subprocess.run(["umount", "-l", str(place)], check=True)
+            code, _ = wait(pid)
+            left = [path.name for path in place.iterdir()]
+            record("disk vanished", {"number": number, **outcome(code, out), "made_anew": left})
+
+
+def filled(
+    study: Path, place: Path, steps: int, out: Path, after_s: float, expected: dict[str, str]
+) -> dict[str, Any]:
+    """Fill the disk to the last byte during a training, make room again, go on, compare."""
+    pid, ballast = start(train_words(study, place / "run", steps), out / "told.txt"), place / "ballast"
+    until(pid, after_s)
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as handle:
+        while handle.write(bytes(65536)):
+            pass
+    at = where(place / "run")
+    code, _ = wait(pid)
+    first = outcome(code, out)
+    ballast.unlink()
+    half = [name for name in leftovers(place / "run") if name != ".lock"] if (place / "run").is_dir() else []
+    again, _ = wait(start(train_words(study, place / "run", steps, "--resume"), out / "told.txt"))
+    now = fingerprint(place / "run") if again == 0 else {}
+    differing = sorted(name for name in {*now, *expected} if now.get(name) != expected.get(name))
+    resumed = {"resumed": again == 0, "equal": not differing, "differing": differing[:10]}
+    error = (out / "told.txt").read_text()[-500:] if again else ""
+    return {"filled_after_cpu_s": round(after_s, 2), "stood_at": at, **first, "half_written": half, **resumed,
+            "error": error}  # fmt: skip
+
+
+@contextlib.contextmanager
+def mounted(place: Path, size: str) -> Iterator[None]:
+    """A memory disk of one size at a folder, for as long as it is needed."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=False, stderr=subprocess.DEVNULL)
+
+
+def train_on(study: Path, run: Path, steps: int, out: Path) -> dict[str, Any]:
+    code, _ = wait(start(train_words(study, run, steps), out / "told.txt"))
+    return outcome(code, out)
+
+
+def outcome(code: int, out: Path) -> dict[str, Any]:
+    """The exit code of a training, its last words, and whether these are a traceback."""
+    told = (out / "told.txt").read_text()
+    return {
+        "exit": code,
+        "traceback": "Traceback" in told,
+        "said": " ".join(told.split())[-300:] if code else "",
+    }
+
+
+def until(pid: int, after_s: float) -> None:
+    """Wait until a process has used so many CPU seconds or has ended."""
+    while cpu_s(pid) < after_s and not ended(pid):
+        time.sleep(0.002)
+
+
+def ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def used_bytes(place: Path) -> int:
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+
+
 def memory(arguments: argparse.Namespace) -> None:
     """Peak memory of `hilum predict` on few and many images of one size, each in a process of its own."""
     from hilum.phantoms.make import make_phantom
@@ -217,7 +320,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["kills", "memory"])
+    parser.add_argument("what", choices=["kills", "memory", "disk"])
     parser.add_argument("--out", required=True)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="of the kills, to go in parts")
@@ -229,7 +332,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for module in MODULES:
         importlib.import_module(module)
-    {"kills": kills, "memory": memory}[arguments.what](arguments)
+    {"kills": kills, "memory": memory, "disk": disk}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

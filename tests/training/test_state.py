@@ -127,3 +127,19 @@ def test_moments_of_a_parameter_that_is_not_there_are_refused(tmp_path):
     save_tensors(path, tensors, notes)
     with pytest.raises(RunError, match="parameter 7"):
         load_state(path, network, average, optimiser)
+
+
+def test_the_same_content_is_the_same_file(tmp_path):
+    tensors, notes = (
+        {"b": torch.ones(2), "a": torch.zeros(3)},
+        {name: name for name in ["plan", "net", "fold"]},
+    )
+    for number in range(8):
+        save_tensors(tmp_path / f"{number}.safetensors", tensors, notes)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    assert load_tensors(tmp_path / "0.safetensors")[1] == notes
+
+
+def test_notes_of_before_there_were_checksums_are_read(tmp_path):
+    save_file({"weight": torch.ones(2)}, tmp_path / "old.safetensors", {"state": "{}"})
+    assert load_tensors(tmp_path / "old.safetensors")[1] == {"state": "{}"}

@@ -32,7 +32,7 @@ LOOKALIKES = 24
 ANYWHERE = 60
 ROOM = 1.4
 # Positives that are enough to learn from: what marks do not give is planted.
-ENOUGH = 800
+ENOUGH = 1600
 # The screening programmes count nodules from 3 mm on.
 SMALLEST_MM = 3.0
 SHRINK, GROW = 2.0, 1.25
@@ -48,8 +48,8 @@ class _Parts:
     wanted: int
     cases: int
     marks: int
-    nodules: list[tuple[Cube, float]] = field(default_factory=list)
-    grounds: list[Cube] = field(default_factory=list)
+    nodules: list[tuple[NDArray[np.float16], float]] = field(default_factory=list)
+    grounds: list[NDArray[np.float16]] = field(default_factory=list)
 
     @property
     def per_case(self) -> int:
@@ -117,7 +117,7 @@ def _cubes_of(
     if parts.wanted:
         parts.nodules += _cut_out(image, nodule_marks(case), side, size, parts.per_mark, rng)
         grounds = _grounds(false or away, _inside(scan, parts.per_case, case, rng), parts.per_case, rng)
-        parts.grounds += [cut_cube(image, place, side, size) for place in grounds]
+        parts.grounds += [cut_cube(image, place, side, size).astype(np.float16) for place in grounds]
 
 
 def _around_marks(marks: Sequence[Mark], rng: np.random.Generator) -> list[list[float]]:
@@ -167,14 +167,14 @@ def _grounds(
 
 def _cut_out(
     image: Image, marks: Sequence[Mark], side: int, cube_mm: float, count: int, rng: np.random.Generator
-) -> list[tuple[Cube, float]]:
+) -> list[tuple[NDArray[np.float16], float]]:
     """Each nodule several times, shrunk or grown, with its radius in voxels."""
     found = []
     for mark in marks:
         shrink = max(1.0, min(SHRINK, mark.diameter_mm / SMALLEST_MM))
         for factor in np.exp(rng.uniform(-math.log(GROW), math.log(shrink), count)):
             cube = cut_cube(image, mark.centre, side, cube_mm * float(factor))
-            found.append((cube, mark.diameter_mm / 2 / cube_mm / float(factor)))
+            found.append((cube.astype(np.float16), mark.diameter_mm / 2 / cube_mm / float(factor)))
     return found
 
 
@@ -186,7 +186,7 @@ def _planted(parts: _Parts, second: Plan, rng: np.random.Generator) -> Iterator[
     for number in range(parts.wanted):
         nodule, radius = parts.nodules[order[number % len(order)]]
         ground = parts.grounds[int(rng.integers(len(parts.grounds)))]
-        cube = planted(turned(ground, rng), turned(nodule, rng), radius)
+        cube = planted(turned(ground.astype(np.float32), rng), turned(nodule.astype(np.float32), rng), radius)
         yield _sample(f"planted {number}", _prepared(cube, second), 1)
 
 

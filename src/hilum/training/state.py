@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hilum.errors import RunError
 from hilum.files import whole_file
 
-CHECKSUM = "crc32"
+NOTES, CHECKSUM = "hilum", "crc32"
 _PLAIN = ("step", "seconds", "cpu_s", "losses", "skipped", "in_a_row", "batch")
 
 
@@ -107,7 +107,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, 
     notes = dict(notes or {})
     try:
         with whole_file(path) as beside:
-            save_file(plain, beside, {**notes, CHECKSUM: _checksum(plain, notes)})
+            # One entry alone: several are written in an order that differs from time to time.
+            save_file(plain, beside, {NOTES: json.dumps({**notes, CHECKSUM: _checksum(plain, notes)})})
     except SafetensorError as error:
         raise RunError(f"{path}: cannot be written ({' '.join(str(error).split())[:200]})") from error
 
@@ -121,13 +122,20 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt", device="cpu") as handle:
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-            notes = dict(handle.metadata() or {})
+            notes = _notes(handle.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read as weights ({error})") from error
     wanted = notes.pop(CHECKSUM, None)
     if wanted is not None and wanted != _checksum(tensors, notes):
         raise RunError(f"{path}: is damaged: its checksum does not fit what is in it; copy it again")
     return tensors, notes
+
+
+def _notes(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The notes of a file; those of other programs, or of before there were checksums, stand alone."""
+    if NOTES not in metadata:
+        return dict(metadata)
+    return {str(key): str(value) for key, value in dict(json.loads(metadata[NOTES])).items()}
 
 
 def _checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
