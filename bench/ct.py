@@ -126,7 +126,8 @@ def slices(given: argparse.Namespace) -> dict[str, Any] | None:
     readers = found["readers"]
     print(
         f"| ct_nodule_slices | {found['recipe']} | {found['mean']:.4f} [{low:.3f}, {high:.3f}] "
-        f"({found['positive']}) | {found['pooled']:.4f} | {found['empty_area_px']:.1f} px on "
+        f"({found['positive']}) | {found['pooled']:.4f} (slices with a nodule alone "
+        f"{found['pooled_positive']:.4f}) | {found['empty_area_px']:.1f} px on "
         f"{found['empty']} empty | readers: mean {readers['mean']:.3f}, pooled {readers['pooled']:.3f}, "
         f"one against the vote of the others {readers['one_against_others']['mean']:.3f} |"
     )
@@ -199,6 +200,7 @@ def slice_scores(run: Run) -> dict[str, Any]:
         "mean": float(np.mean([float(row["dice"]) for row in positive])),
         "interval": dice["interval"],
         "pooled": dice["pooled"],
+        "pooled_positive": _pooled(positive),
         "positive": len(positive),
         "empty": len(empty),
         "empty_area_px": float(np.mean(areas)) if areas else None,
@@ -209,6 +211,12 @@ def slice_scores(run: Run) -> dict[str, Any]:
         },
         "readers": reader_agreement(run),
     }
+
+
+def _pooled(rows: list[dict[str, str]]) -> float:
+    """Dice of all pixels of these slices together."""
+    hit, false, missed = (sum(int(row[name]) for row in rows) for name in ("tp", "fp", "fn"))
+    return 2 * hit / (2 * hit + false + missed)
 
 
 def reader_agreement(run: Run) -> dict[str, Any]:

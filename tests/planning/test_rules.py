@@ -152,3 +152,12 @@ def test_time_is_planned_quietly_unless_asked_for():
     rules.plan_time(draft, None, 300, 14)
     assert draft.get("training.steps") == 300
     assert draft.get("training.minutes") is None
+
+
+@pytest.mark.parametrize(
+    ("present", "metric"), [(14, None), (10, None), (9, None), (8, "challenge"), (0, "challenge")]
+)
+def test_presence_is_a_question_where_a_target_is_often_missing(present, metric):
+    draft = drafted(rules.plan_presence, print_=replace(PRINT, present={"lung": 14, "dense": present}))
+    assert draft.plan().scoring.metric == (metric or "dice")
+    assert ("dense" in draft.reasons.get("scoring.metric", "")) == (metric is not None)
