@@ -1,14 +1,14 @@
 """Nodules in CT: a phantom LUNA study, six scans held out, five folds by patient on real slices, a real scan.
 
     python bench/ct.py scan OUT
-    python bench/ct.py phantom RUN [--cpu 400] [--seed 5] [--scans 12] [--set KEY=VALUE]
+    python bench/ct.py phantom RUN [--cpu 400] [--seed 5] [--scans 12] [--size 160 300 300] [--set KEY=VALUE]
     python bench/ct.py slices RUN [--cpu 600] [--folds 0 1 2 3 4] [--recipe NAME] [--set KEY=VALUE]
 
 `scan` reads a whole LIDC scan from its zip, writes it as .mhd and back, and finds lungs and nodule; OUT gets
-pictures to look at. `phantom` makes the study itself (RUN/../phantom-SEED). `scan` and `slices` read
-`HILUM_DATA` (default ../shared/data); the RUN of `slices` is kept, so that folds can be trained one at a
-time. All print a row for bench/RESULTS.md and append their figures to bench/results/ct.jsonl. `--cpu` is CPU
-seconds of training a fold. Run it on an otherwise idle machine.
+pictures to look at. `phantom` makes the study itself, beside RUN. `scan` and `slices` read `HILUM_DATA`
+(default ../shared/data); the RUN of `slices` is kept, so that folds can be trained one at a time. All print a
+row for bench/RESULTS.md and append their figures to bench/results/ct.jsonl. `--cpu` is CPU seconds of
+training a fold. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from hilum.study.open import understand
 from hilum.training.run import Run, processor_name
 
 FOLDS = 5
+# Voxels of 1.6 x 1.08 x 1.08 mm; the phantom's own default, which tests use, has nodules of two voxels.
+FINE = (160, 300, 300)
 
 
 def main() -> None:
@@ -49,6 +51,9 @@ def main() -> None:
     arguments.add_argument("--recipe")
     arguments.add_argument("--seed", type=int, default=5, help="of the phantom study")
     arguments.add_argument("--scans", type=int, default=12, help="of the phantom study, half held out")
+    arguments.add_argument(
+        "--size", type=int, nargs=3, metavar=("Z", "Y", "X"), help="voxels of a phantom scan"
+    )
     arguments.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
     arguments.add_argument("--set", nargs="*", default=[], dest="settings", metavar="KEY=VALUE")
     given = arguments.parse_args()
@@ -63,10 +68,11 @@ def main() -> None:
 
 def phantom(given: argparse.Namespace) -> dict[str, Any]:
     """Train on one half of a phantom LUNA study, score on the other."""
-    study = given.run.parent / f"phantom-{given.seed}-{given.scans}"
+    name = "-".join(map(str, ["phantom", given.seed, given.scans, *given.size]))
+    study = given.run.parent / name
     if not (study / "annotations.csv").is_file():
         shutil.rmtree(study, ignore_errors=True)
-        make_phantom("ct", study, cases=given.scans, seed=given.seed)
+        make_phantom("ct", study, cases=given.scans, seed=given.seed, size=given.size)
     names = [case.name for case in understand(study).cases]
     splits = given.run.parent / f"{given.run.name}-splits.json"
     half = len(names) // 2
@@ -85,6 +91,7 @@ def phantom(given: argparse.Namespace) -> dict[str, Any]:
         "study": f"phantom LUNA, {half} scans to train, {len(names) - half} held out, seed {given.seed}",
         "recipe": given.recipe or "planned",
         "settings": given.settings,
+        "size": list(given.size),
         "scans": summary["scans"],
         "nodules": summary["nodules"],
         "cpm": summary["cpm"]["value"],

@@ -41,6 +41,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 import fuzz_seeds as seeds
+import fuzz_windows as windows
 from hilum.errors import HilumError
 
 RESULTS = Path(__file__).parent / "results" / "fuzz.jsonl"
@@ -79,7 +80,9 @@ class Target:
     cut_is_told: bool = True
 
 
-TARGETS: dict[str, Target] = {name: Target(*parts) for name, parts in seeds.TARGETS.items()}
+TARGETS: dict[str, Target] = {
+    name: Target(*parts) for name, parts in {**seeds.TARGETS, **windows.targets(seeds.run_files)}.items()
+}
 
 
 def mutant(seed: bytes, rng: np.random.Generator) -> tuple[bytes, str]:

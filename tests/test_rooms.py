@@ -22,6 +22,7 @@ ORDER = (
     ("exchange",),
     ("phantoms",),
     ("verbs",),
+    ("service", "cluster", "studio"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}

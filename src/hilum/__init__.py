@@ -1,7 +1,8 @@
 """Hilum: from a folder of annotated medical images to a validated model, measurements and a report.
 
-Verbs are functions (`inspect`, `plan`, `train`, `evaluate`, `predict`, `explain`, `measure`, `report`,
-`demo`, `doctor`), rooms are modules (`hilum.models`, `hilum.image`). All are imported when first used.
+Verbs are functions (`inspect`, `plan`, `train`, `evaluate`, `predict`, `explain`, `export`, `measure`,
+`report`, `demo`, `doctor`), rooms are modules (`hilum.models`, `hilum.image`). All are imported when first
+used.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from hilum.verbs.doctor import doctor
     from hilum.verbs.evaluate import evaluate
     from hilum.verbs.explain import explain
+    from hilum.verbs.export import export
     from hilum.verbs.inspect import inspect
     from hilum.verbs.measure import measure
     from hilum.verbs.plan import plan
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["demo", "doctor"]
-__all__ += ["evaluate", "explain", "inspect", "measure", "plan", "predict", "report", "train"]
+__all__ += ["evaluate", "explain", "export", "inspect", "measure", "plan", "predict", "report", "train"]
 
 
 def __getattr__(name: str) -> Any:

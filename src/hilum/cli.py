@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
 import logging
 import shlex
 import sys
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from hilum.errors import HilumError
+from hilum.reporting.terminal import progress_bar, score_lines, submission_lines
 from hilum.training.stopping import sigterm_as_ctrl_c
-
-if TYPE_CHECKING:
-    from hilum.training.loop import Progress, Watch
 
 INTERRUPTED = 130
 app = typer.Typer(
@@ -38,6 +35,13 @@ class DeviceName(StrEnum):
     cuda = "cuda"
 
 
+class MaskFormat(StrEnum):
+    """How masks of huge images are written."""
+
+    tiff = "tiff"
+    zarr = "zarr"
+
+
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of annotated images, or a study.csv.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run made by hilum train.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -54,6 +58,10 @@ Device = Annotated[DeviceName, typer.Option(help="Where to compute.")]
 GroupBy = Annotated[
     str | None, typer.Option(metavar="REGEX", help="What in a file's path names the patient or animal.")
 ]
+Cluster = Annotated[
+    str | None, typer.Option(metavar="local|ADDRESS", help="Spread the work over a Ray cluster.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Workers of the cluster; else all.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad cases out instead of stopping.")]
 
 
@@ -70,14 +78,14 @@ def demo(
     """Make a phantom study and walk the whole road over it."""
     from hilum.verbs.demo import demo as run_demo
 
-    with _progress(as_json) as watch:
+    with progress_bar(as_json) as watch:
         made = run_demo(out, kind=kind, minutes=minutes, seed=seed, watch=watch)
     summary = made.run.summary()
     _say(
         as_json,
         summary,
         [
-            *_score_lines(summary),
+            *score_lines(summary),
             f"study       {made.study}",
             f"run         {made.run.folder}",
             f"results     {made.predictions.out}",
@@ -149,14 +157,24 @@ def train(
     ] = None,
     group_by: GroupBy = None,
     skip_bad: SkipBad = False,
+    track: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Tell the history to tensorboard or mlflow too.")
+    ] = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Train and validate: scores, out-of-fold masks, measurements and a report."""
+    from hilum.training.parallel import is_first
     from hilum.verbs.train import train as run_training
 
+    if cluster is not None:
+        from hilum.cluster.train import train as train_on
+
+        run_training = functools.partial(train_on, cluster=cluster, workers=workers)
     if min_sensitivity is not None:
         settings = [*(settings or ()), f"scoring.min_sensitivity={min_sensitivity}"]
-    with _progress(as_json) as watch:
+    with progress_bar(as_json) as watch:
         run = run_training(
             folder,
             out,
@@ -173,9 +191,12 @@ def train(
             group_by=group_by,
             skip_bad=skip_bad,
             watch=watch,
+            track=track,
         )
+    if not is_first():  # of several processes that train together one speaks
+        return
     summary = run.summary()
-    _say(as_json, summary, [*_score_lines(summary), f"report: {run.folder / 'report.html'}"])
+    _say(as_json, summary, [*score_lines(summary), f"report: {run.folder / 'report.html'}"])
 
 
 @app.command()
@@ -199,14 +220,14 @@ def evaluate(
         from hilum.verbs.evaluate import evaluate_submission
 
         found = evaluate_submission(submission, solution, _size(size))
-        _say(as_json, found, _submission_lines(found))
+        _say(as_json, found, submission_lines(found))
         return
     if run is None or submission is not None or solution is not None:
         raise typer.BadParameter("give a RUN, or --submission FILE with --solution FILE")
     from hilum.verbs.evaluate import evaluate as score
 
     summary = score(run, folder, out)
-    _say(as_json, summary, _score_lines(summary))
+    _say(as_json, summary, score_lines(summary))
 
 
 @app.command()
@@ -220,23 +241,51 @@ def predict(
     submission: Annotated[
         str | None, typer.Option(metavar="NAME", help="Write a challenge's file too: kaggle-rle.")
     ] = None,
+    geojson: Annotated[
+        bool, typer.Option("--geojson", help="Write outlines that QuPath imports, a file an image.")
+    ] = False,
+    coco: Annotated[
+        bool, typer.Option("--coco", help="Write the regions of all images as COCO JSON.")
+    ] = False,
+    dicom_seg: Annotated[
+        bool, typer.Option("--dicom-seg", help="Write masks of DICOM series as DICOM segmentations.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with huge images of an interrupted prediction.")
+    ] = False,
+    mask_format: Annotated[
+        MaskFormat, typer.Option(help="Masks of huge images: OME-TIFF or OME-Zarr.")
+    ] = MaskFormat.tiff,
     device: Device = DeviceName.auto,
     skip_bad: SkipBad = False,
+    cluster: Cluster = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Predict new images: masks, overlays, measurements, scores if labels are there."""
     from hilum.verbs.predict import predict as run_prediction
 
-    done = run_prediction(
-        run,
-        images,
-        out,
-        probabilities=probabilities,
-        submission=submission,
-        device=device.value,
-        skip_bad=skip_bad,
-    )
-    lines = [f"{done.cases} images predicted into {done.out}", *_score_lines(done.summary)]
+    shared: dict[str, Any] = {"probabilities": probabilities, "device": device.value, "skip_bad": skip_bad}
+    if cluster is not None:
+        if submission or geojson or coco or dicom_seg or resume:
+            raise typer.BadParameter("--cluster writes masks, overlays and tables; leave the others out")
+        from hilum.cluster.predict import predict as predict_on
+
+        done = predict_on(run, images, out, cluster=cluster, workers=workers, **shared)
+    else:
+        done = run_prediction(
+            run,
+            images,
+            out,
+            submission=submission,
+            resume=resume,
+            mask_format=mask_format.value,
+            geojson=geojson,
+            coco=coco,
+            dicom_seg=dicom_seg,
+            **shared,
+        )
+    lines = [f"{done.cases} images predicted into {done.out}", *score_lines(done.summary)]
     lines += [f"submission: {done.summary['submission']}"] if "submission" in done.summary else []
     lines += [f"left out: {reason}" for reason in done.left_out]
     _say(as_json, {"out": done.out, "cases": done.cases, "left_out": done.left_out, **done.summary}, lines)
@@ -244,15 +293,18 @@ def predict(
 
 @app.command()
 def measure(
-    masks: Annotated[list[Path], typer.Argument(metavar="MASKS...", help="Mask files.")],
+    masks: Annotated[list[Path], typer.Argument(metavar="MASKS...", help="Mask files, or GeoJSON.")],
     spacing: Annotated[str | None, typer.Option(help="Size of a pixel, like 0.65um.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables.")] = None,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Each whole number in a mask is an object of its own.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure masks: area with its unit, regions, share of the image."""
     from hilum.verbs.measure import measure as measure_masks
 
-    rows, regions = measure_masks(masks, spacing=spacing, out=out)
+    rows, regions = measure_masks(masks, spacing=spacing, out=out, objects=objects)
     lines = [
         f"{row['case']}  {row['target']}: {row['area']:,.6g} {row['unit']} ({row['share_percent']:.2f} %), "
         f"{row['regions']} region{'' if row['regions'] == 1 else 's'}"
@@ -304,12 +356,53 @@ def explain(
 
 
 @app.command()
+def export(
+    run: RunFolder,
+    format: Annotated[
+        str, typer.Option(metavar="NAME", help="onnx, torchscript, torch-export, bioimageio, bundle or card.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="New folder or file; else exports/ of the run.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Hand a run on: ONNX, TorchScript, a model package, one zip, a model card."""
+    from hilum.verbs.export import export as hand_on
+
+    done = hand_on(run, format, out)
+    lines = [*done.notes, *(f"written: {path}" for path in done.files)]
+    _say(as_json, {"path": done.path, "files": done.files, **done.facts}, lines)
+
+
+@app.command()
 def report(run: RunFolder, as_json: Json = False) -> None:
     """Make report.html of a run again."""
     from hilum.verbs.report import report as make
 
     path = make(run)
     _say(as_json, {"report": path}, [f"report: {path}"])
+
+
+@app.command()
+def serve(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or a bundle.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address; others than this machine's ask for a token.")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None, typer.Option(envvar="HILUM_TOKEN", help="Token to ask for; made where one is needed.")
+    ] = None,
+    limit_mb: Annotated[float, typer.Option(min=0.001, help="Largest upload.")] = 100.0,
+    limit_s: Annotated[float, typer.Option(min=0.1, help="Longest upload, and longest wait.")] = 60.0,
+    waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 32,
+    batch: Annotated[int, typer.Option(min=1, help="Images predicted together at most.")] = 8,
+    device: Device = DeviceName.auto,
+) -> None:
+    """Answer over HTTP: images in, scores, measurements and masks out."""
+    from hilum.service.limits import Limits
+    from hilum.service.serve import serve as run_service
+
+    limits = Limits(round(limit_mb * 1e6), seconds=limit_s, waiting=waiting, batch=batch)
+    run_service(run, host=host, port=port, token=token, limits=limits, device=device.value, told=typer.echo)
 
 
 @app.command()
@@ -324,6 +417,23 @@ def doctor(
     _say(as_json, found.to_json(), found.lines())
     if not found.passed:
         raise HilumError("a known answer did not come out; please report the lines above")
+
+
+@app.command()
+def studio(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images, annotated or not.")],
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port on this machine; else a free one.")
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+    runs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where trainings go; else beside the folder.")
+    ] = None,
+) -> None:
+    """Look, paint, train and correct in the browser, on this machine alone."""
+    from hilum.studio.server import serve
+
+    serve(folder, port=port, runs=runs, browser=browser, told=typer.echo)
 
 
 def main() -> None:
@@ -350,7 +460,9 @@ def main() -> None:
 
 def _how_to_go_on(words: list[str]) -> str:
     """What to type after an interruption."""
-    if words[:1] != ["train"]:
+    out = words[words.index("--out") + 1] if "--out" in words[:-1] else ""
+    begun = words[:1] == ["predict"] and bool(out) and (Path(out) / ".blocks").is_dir()
+    if words[:1] != ["train"] and not begun:
         return "interrupted"
     again = shlex.join(["hilum", *words, *([] if "--resume" in words else ["--resume"])])
     return f"interrupted; what is done is kept. To go on: {again}"
@@ -366,111 +478,3 @@ def _size(text: str) -> tuple[int, int]:
     if not (sign and width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise typer.BadParameter(f"{text!r} is no size; write width x height like 580x420")
     return int(width), int(height)
-
-
-def _submission_lines(found: dict[str, Any]) -> list[str]:
-    return [
-        f"mean Dice {found['mean']:.4f} over {len(found['dice'])} images, 1 where both are empty",
-        f"with the target {found['present']:.4f}; left rightly empty {100 * found['absent']:.0f} %",
-    ]
-
-
-def _score_lines(summary: dict[str, Any]) -> list[str]:
-    lines = []
-    for name, found in summary.get("targets", {}).items():
-        dice = found.get("dice")
-        if dice:
-            low, high = (f"{end:.3f}" if end is not None else "–" for end in dice["interval"])
-            mean, pooled = (
-                f"{dice[key]:.3f}" if dice[key] is not None else "–" for key in ("mean", "pooled")
-            )
-            lines.append(
-                f"{name}: mean Dice {mean} [{low}, {high}] over {dice['cases']} cases, pooled {pooled}"
-            )
-        lines += _presence_lines(name, found.get("presence"))
-    return [*lines, *_decision_lines(summary), *_detection_lines(summary)]
-
-
-def _decision_lines(summary: dict[str, Any]) -> list[str]:
-    """Scores of a classifier, and its operating point with what it costs."""
-    names = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
-    lines = []
-    for key, name in names.items():
-        if isinstance(score := summary.get(key), dict) and score["value"] is not None:
-            low, high = (f"{end:.3f}" if end is not None else "–" for end in score["interval"])
-            lines.append(f"{name} {score['value']:.3f} [{low}, {high}] over {score['cases']} images")
-    point = summary.get("operating_point", {})
-    if point.get("sensitivity") is not None and point.get("specificity") is not None:
-        lines.append(
-            f"sensitivity {point['sensitivity']:.3f}, specificity {point['specificity']:.3f} for "
-            f"{summary.get('positive')} at threshold {point['threshold']:.3f} ({point['rule']})"
-        )
-    return lines
-
-
-def _detection_lines(summary: dict[str, Any]) -> list[str]:
-    """CPM of a detector, its operating point and how far off its centres are."""
-    if "froc" not in summary:
-        return []
-    cpm, point, away = summary["froc"]["cpm"], summary["operating_point"], summary["distance_mm"]
-    value, low, high = (f"{x:.3f}" if x is not None else "–" for x in (cpm["value"], *cpm["interval"]))
-    lines = [f"CPM {value} [{low}, {high}] over {summary['nodules']} nodules in {summary['scans']} scans"]
-    if point["sensitivity"] is not None:
-        lines.append(
-            f"sensitivity {point['sensitivity']:.3f} at {point['false_positives_a_scan']:.2f} "
-            f"false positives a scan, at threshold {point['threshold']:.3f}"
-        )
-    if away["median"] is not None:
-        lines.append(
-            f"centres off by {away['median']:.1f} mm (median), 90 % by less than {away['p90']:.1f} mm"
-        )
-    return lines
-
-
-def _presence_lines(name: str, found: dict[str, Any] | None) -> list[str]:
-    if not found:
-        return []
-    used = "used" if found["used"] else "not used"
-    return [
-        f"{name}: there or not, AUC {found['auc']:.3f}; Dice with empty masks counted "
-        f"{found['challenge_dice']:.3f}, {found['gain']:+.3f} by leaving doubtful ones empty ({used})"
-    ]
-
-
-@contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Watch | None]:
-    """A progress bar over all folds with loss, Dice and time left; nothing where output is for machines."""
-    if quiet:
-        yield None
-        return
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("fold {task.fields[fold]}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[values]}"),
-    )
-    from rich.console import Console
-
-    bar = Bar(*columns, console=Console(stderr=True))
-    shown: dict[int, Any] = {}
-
-    def watch(progress: Progress) -> None:
-        if progress.fold not in shown:
-            bar.start()
-            shown[progress.fold] = bar.add_task("", total=progress.steps, fold=progress.fold, values="")
-        values = "  ".join(
-            f"{name.removeprefix('dice_')} {value:.2f}"
-            for name, value in progress.values.items()
-            if name == "loss" or name.startswith(("dice_", "accuracy"))
-        )
-        bar.update(shown[progress.fold], completed=progress.step, values=values)
-
-    try:
-        yield watch
-    finally:
-        if shown:
-            bar.stop()

@@ -1,5 +1,10 @@
 """The one error tree: every failure a user can cause or mend is a HilumError."""
 
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
 
 class HilumError(ValueError):
     """Base of all errors that Hilum raises on purpose; its text is one clear message for the user.
@@ -26,3 +31,17 @@ class RunError(HilumError):
 
 class TrainingError(HilumError):
     """Training cannot start or cannot go on."""
+
+
+def needed(module: str, extra: str) -> ModuleType:
+    """An optional package. Raises HilumError that says what to type where it is not installed.
+
+    >>> needed("json", "export").__name__
+    'json'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise HilumError(
+            f"{module} is not installed ({error}); type: pip install 'hilum[{extra}]'"
+        ) from error

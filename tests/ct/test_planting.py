@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.ct.planting import EDGE, planted, turned
+from hilum.ct.planting import EDGE, planted, turned, visible
 
 
 def cube(value, side=16):
@@ -37,3 +37,14 @@ def test_turning_keeps_every_voxel_and_takes_all_48_ways():
     assert len(ways) == 48
     assert all(sorted(np.frombuffer(way, np.float32)) == list(range(27)) for way in ways)
     assert {np.frombuffer(way, np.float32)[13] for way in ways} == {13.0}
+
+
+def test_a_nodule_inside_a_thicker_vessel_is_not_seen():
+    lung, nodule = cube(-800), cube(40)
+    assert visible(planted(lung, nodule, 3), lung, 3) > 0.7
+    vessel = lung.copy()
+    vessel[:, 4:12, 4:12] = 50
+    assert visible(planted(vessel, nodule, 3), vessel, 3) < 0.1
+    half = lung.copy()
+    half[:8] = 50
+    assert visible(planted(half, nodule, 4), half, 4) == pytest.approx(0.42, abs=0.1)

@@ -56,7 +56,8 @@ def test_marks_are_supplemented_up_to_what_is_enough(run, cubes):
     marks = sum(len(nodule_marks(case)) for case in understood(run).cases if case.name in fold.train)
     names = [cube.name for cube in cubes]
     planted = [name for name in names if name.startswith("planted")]
-    assert len(planted) == nodule_cubes.ENOUGH - nodule_cubes.AROUND_A_MARK * marks
+    wanted = nodule_cubes.ENOUGH - nodule_cubes.AROUND_A_MARK * marks
+    assert 0.9 * wanted <= len(planted) <= wanted
     assert len(set(names)) == len(names)
     assert not any(name.split()[0] in fold.test for name in names)
     assert all(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 EDGE = 1.5
+DENSER_HU = 100
 Cube = NDArray[np.float32]
 
 
@@ -23,6 +24,12 @@ def planted(background: Cube, nodule: Cube, radius: float) -> Cube:
     """
     share = _ball(background.shape, radius)
     return np.asarray(background + share * np.maximum(nodule - background, 0), np.float32)
+
+
+def visible(cube: Cube, background: Cube, radius: float) -> float:
+    """The share, 0 to 1, of the ball that is denser by 100 HU or more than it was before."""
+    share = _ball(background.shape, radius)
+    return float((share * (cube - background >= DENSER_HU)).sum() / share.sum())
 
 
 def _ball(shape: tuple[int, ...], radius: float) -> Cube:

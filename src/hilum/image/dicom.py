@@ -105,6 +105,23 @@ def _series(path: Path, series: Series, limit_bytes: int) -> Image:
     )
 
 
+def volume_headers(path: Path, entry: str | None = None) -> tuple[Any, ...]:
+    """Headers of the slices of a series, one for each plane of what `read_series` gives, in its order.
+
+    Raises ImageError as `read_series` does, and for a series of one slice.
+    """
+    path = Path(path)
+    with _told(path):
+        slices, _ = _cleaned(path, choose(path, list_series(path), entry))
+        kept: list[Slice] = []
+        for one in slices:
+            if not kept or one.position_mm - kept[-1].position_mm > _SAME_MM:
+                kept.append(one)
+        if len(kept) < 2:
+            raise ImageError(f"{path}: is one slice, no volume")
+        return tuple(one.header for one in kept)
+
+
 def read_picture(path: Path) -> Image:
     """Read one DICOM file as a picture (C, Y, X), slope and intercept applied, MONOCHROME1 turned round.
 

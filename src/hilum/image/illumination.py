@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
+
+from hilum.image.resampling import linear_window
 
 BLOCK = 16
 DEGREE = 4
@@ -23,19 +25,29 @@ def light_surface(array: NDArray[Any]) -> NDArray[np.float32]:
     A smooth surface of degree four in log intensity under which nearly all blocks of 16 pixels lie:
     asymmetric least squares after Eilers and Boelens 2005. Images under 64 pixels get a flat surface.
     """
+    height, width = array.shape[1:]
+    return light_window(coarse_light(array), (height, width), (0, height, 0, width))
+
+
+def light_window(
+    coarse: NDArray[np.float32], size: Sequence[int], window: tuple[int, int, int, int]
+) -> NDArray[np.float32]:
+    """The surface (C, h, w) within a window (from y, to y, from x, to x) of an image of `size` (Y, X)."""
+    return np.asarray(linear_window(torch.from_numpy(coarse), size, window).numpy(), np.float32)
+
+
+def coarse_light(array: NDArray[Any]) -> NDArray[np.float32]:
+    """The same surface on a raster of 96 x 96 points (C, 96, 96), for images too large to hold it whole."""
     channels, height, width = array.shape
     if min(height, width) < 4 * BLOCK:
         top = np.percentile(array.reshape(channels, -1), 95, axis=1).astype(np.float32)
-        return np.broadcast_to(np.maximum(top, 1e-6)[:, None, None], array.shape).astype(np.float32)
+        return np.broadcast_to(np.maximum(top, 1e-6)[:, None, None], (channels, _COARSE, _COARSE)).copy()
     bright = _bright_blocks(array)
     rows, columns = bright.shape[1:]
     basis = _polynomials(rows, columns).reshape(rows * columns, -1)
     weights = np.stack([_envelope(basis, np.log(np.maximum(plane, 1e-6)).ravel()) for plane in bright])
     coarse = np.exp(np.moveaxis(_polynomials(_COARSE, _COARSE) @ weights.T.astype(np.float32), -1, 0))
-    full = F.interpolate(
-        torch.from_numpy(coarse)[None], (height, width), mode="bilinear", align_corners=False
-    )
-    return np.asarray(full[0].numpy(), np.float32)
+    return np.ascontiguousarray(coarse, np.float32)
 
 
 def flattened(array: NDArray[Any]) -> NDArray[np.float32]:
@@ -44,7 +56,12 @@ def flattened(array: NDArray[Any]) -> NDArray[np.float32]:
     >>> flattened(np.full((3, 80, 80), 200, np.uint8)).mean().round(2)
     np.float32(1.0)
     """
-    return np.asarray(np.clip(array.astype(np.float32) / light_surface(array), 0.0, 1.5), np.float32)
+    return relative_to(array, light_surface(array))
+
+
+def relative_to(array: NDArray[Any], light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pixels (C, Y, X) divided by the background light there, 0 to 1.5."""
+    return np.asarray(np.clip(array.astype(np.float32) / light, 0.0, 1.5), np.float32)
 
 
 def unevenness(array: NDArray[Any]) -> float:
@@ -64,7 +81,7 @@ def _bright_blocks(array: NDArray[Any]) -> NDArray[np.float64]:
         .swapaxes(2, 3)
         .reshape(channels, rows, columns, -1)
     )
-    return np.asarray(np.percentile(blocks, 90, axis=-1), np.float64)
+    return np.asarray(np.percentile(blocks.astype(np.float64), 90, axis=-1), np.float64)
 
 
 def _polynomials(height: int, width: int) -> NDArray[np.float32]:

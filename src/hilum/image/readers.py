@@ -15,6 +15,7 @@ import numpy as np
 from hilum.errors import ImageError
 from hilum.image.image import Geometry, Image
 from hilum.image.limits import decoding, shown
+from hilum.image.pyramid import is_field, is_zarr
 from hilum.image.spacing import Spacing
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("hilum.image.raster:JPEG", (".jpg", ".jpeg", ".jpe", ".jfif")),
     ("hilum.image.raster:BMP", (".bmp", ".dib")),
     ("hilum.image.raster:GIF", (".gif",)),
-    ("hilum.image.tiff:TIFF", (".tif", ".tiff", ".btf")),
+    ("hilum.image.tiff:TIFF", (".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn")),
     ("hilum.image.arrays:NPY", (".npy",)),
     ("hilum.image.arrays:NPZ", (".npz",)),
     ("hilum.image.volume:VOLUME", (".nii.gz", ".nii", ".mhd", ".mha", ".nrrd", ".nhdr")),
@@ -96,6 +97,10 @@ def read_image(path: Path | str, entry: str | None = None, index: int | None = N
 def read_indices(path: Path | str, entry: str | None = None, index: int | None = None) -> Image:
     """Read as `read_image` does, but keep palette indices (1, Y, X) with `palette` (K, 3) set: for masks."""
     path = Path(path)
+    if is_field(entry) or is_zarr(path):
+        from hilum.image.fields import read_field
+
+        return read_field(path, entry)
     reader, notes = choose_reader(path)
     with decoding(path, reader.name):
         image = reader.read(path, entry, index)
@@ -105,6 +110,10 @@ def read_indices(path: Path | str, entry: str | None = None, index: int | None =
 def probe(path: Path | str, entry: str | None = None, index: int | None = None) -> Header:
     """Channels, shape, type, spacing and frames of an image, without decoding where its format permits."""
     path = Path(path)
+    if is_field(entry) or is_zarr(path):
+        from hilum.image.fields import probe_field
+
+        return probe_field(path, entry)
     reader, _ = choose_reader(path)
     with decoding(path, reader.name):
         return reader.probe(path, entry, index)

@@ -218,4 +218,4 @@ def _left_out(tif: Any, series: Any) -> tuple[str, ...]:
     )
 
 
-TIFF = Reader("TIFF", (".tif", ".tiff", ".btf"), is_tiff, _read, _probe)
+TIFF = Reader("TIFF", (".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn"), is_tiff, _read, _probe)

@@ -122,11 +122,12 @@ def _write_tiff(path: Path, image: Image) -> None:
             planarconfig="contig" if colour else None,
             compression="zlib",
             bigtiff=array.nbytes > _BIG_TIFF_BYTES,
-            metadata={"axes": (image.axes[1:] + "S") if colour else image.axes, **_ome_sizes(image.spacing)},
+            metadata={"axes": (image.axes[1:] + "S") if colour else image.axes, **ome_sizes(image.spacing)},
         )
 
 
-def _ome_sizes(spacing: Spacing) -> dict[str, Any]:
+def ome_sizes(spacing: Spacing) -> dict[str, Any]:
+    """PhysicalSizeX and so on of a spacing, as tifffile takes them for OME-TIFF; nothing where unknown."""
     if not spacing.known:
         return {}
     letters = "ZYX"[-len(spacing.sizes) :]

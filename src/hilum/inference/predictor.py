@@ -41,14 +41,23 @@ class Predictor:
     def prepared(self, x: Tensor) -> NDArray[np.float32]:
         """The same from a prepared image (C, *S')."""
         with torch.inference_mode():
-            parts = [predict_tensor(network, x, self.plan) for network in self.networks]
-            values = np.asarray(torch.stack(parts).mean(0).numpy(), np.float32)
-        if not np.isfinite(values).all():
-            raise RunError(
-                "the networks of this run answer with NaN: their weights overflow on such an image; say "
-                "--set training.precision=32-true when training, and look for odd pixel values in the image"
-            )
-        return values
+            return _checked(predict_tensor(self.networks, x, self.plan))
+
+    def together(self, x: Tensor) -> NDArray[np.float32]:
+        """The same (B, K, *S') or (B, K) of several pictures of one shape (B, C, Y', X')."""
+        with torch.inference_mode():
+            return _checked(predict_batch(self.networks, x, self.plan))
+
+
+def _checked(found: Tensor) -> NDArray[np.float32]:
+    """Probabilities as an array. Raises RunError where some are no numbers."""
+    values = np.asarray(found.numpy(), np.float32)
+    if not np.isfinite(values).all():
+        raise RunError(
+            "the networks of this run answer with NaN: their weights overflow on such an image; say "
+            "--set training.precision=32-true when training, and look for odd pixel values in the image"
+        )
+    return values
 
 
 def make_predictor(networks: Sequence[nn.Module], plan: Plan) -> Predictor:
@@ -58,9 +67,13 @@ def make_predictor(networks: Sequence[nn.Module], plan: Plan) -> Predictor:
     return Predictor(tuple(ready), plan)
 
 
-def predict_tensor(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
-    """Probabilities (K, *S) or (K,) of a prepared image (C, *S), averaged over mirrored copies.
+Networks = nn.Module | Sequence[nn.Module]
 
+
+def predict_tensor(network: Networks, x: Tensor, plan: Plan) -> Tensor:
+    """Probabilities (K, *S) or (K,) of a prepared image (C, *S), averaged over networks and mirrored copies.
+
+    Networks are averaged tile by tile, so that a tile alone gives the same numbers as within its image.
     A volume (C, Z, Y, X) goes slice by slice, each with its neighbours, where the plan works in the plane.
     """
     if x.ndim == 4 and plan.data.dims == 2:
@@ -68,14 +81,14 @@ def predict_tensor(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
     return predict_batch(network, x[None], plan)[0]
 
 
-def _by_slice(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+def _by_slice(network: Networks, x: Tensor, plan: Plan) -> Tensor:
     at_once = max(1, SLICE_PIXELS // x[0, 0].numel())
     groups = [range(at, min(at + at_once, x.shape[1])) for at in range(0, x.shape[1], at_once)]
     parts = [predict_batch(network, slabs(x, group, plan.data.neighbours), plan) for group in groups]
     return torch.cat(parts).movedim(0, 1)
 
 
-def predict_batch(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+def predict_batch(network: Networks, x: Tensor, plan: Plan) -> Tensor:
     """Probabilities (B, K, *S) or (B, K) of prepared images (B, C, *S) of one shape."""
     if plan.inference.moves:
         return _mirrored(network, moved_copies(x), plan).reshape(-1, len(x), len(plan.data.outputs)).mean(0)
@@ -86,7 +99,7 @@ def predict_batch(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
     return _tiled(network, x, plan)
 
 
-def _tiled(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+def _tiled(network: Networks, x: Tensor, plan: Plan) -> Tensor:
     """Overlapping tiles, weighted smoothly towards their borders so that no seam shows."""
     total = torch.zeros(len(x), len(plan.data.outputs), *x.shape[2:])
     weight = torch.zeros(x.shape[2:])
@@ -106,7 +119,12 @@ def placed_tiles(shape: tuple[int, ...], plan: InferencePlan) -> list[tuple[slic
     return list(tile_slices(shape, tile, tuple(round(side * plan.overlap) for side in tile)))
 
 
-def _mirrored(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+def _mirrored(network: Networks, x: Tensor, plan: Plan) -> Tensor:
+    networks = [network] if isinstance(network, nn.Module) else list(network)
+    return torch.stack([_one_mirrored(one, x, plan) for one in networks]).mean(0)
+
+
+def _one_mirrored(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
     axes = [_AXES[name] for name in plan.inference.flips if -_AXES[name] <= x.ndim - 2]
     copies = [flips for count in range(len(axes) + 1) for flips in itertools.combinations(axes, count)]
     total: Tensor | None = None

@@ -43,5 +43,5 @@ def _matrix(rows: list[list[float]]) -> Tensor:
 
 
 def _moved(x: Tensor, matrix: Tensor) -> Tensor:
-    grid = F.affine_grid(matrix.expand(len(x), 2, 3), list(x.shape), align_corners=False).to(x.device)
+    grid = F.affine_grid(matrix.expand(x.shape[0], 2, 3), list(x.shape), align_corners=False).to(x.device)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)

@@ -9,9 +9,13 @@ from pathlib import Path
 
 from hilum.errors import HilumError, ImageError
 from hilum.image.image import Image
-from hilum.image.readers import readable
+from hilum.image.pyramid import is_huge, is_zarr
+from hilum.image.readers import read_indices, readable
 from hilum.image.spacing import Spacing, unknown_spacing
-from hilum.measurement.table import Row, measure_masks
+from hilum.measurement.huge_files import measure_huge
+from hilum.measurement.objects import Objects
+from hilum.measurement.spool import Row
+from hilum.measurement.table import measure_masks, rows_of
 from hilum.study.encodings import Coding, find_coding, inside, open_mask
 from hilum.study.study import Source
 
@@ -20,13 +24,16 @@ MASK = "mask"
 log = logging.getLogger(__name__)
 
 
-def measure_files(paths: Iterable[Path | str], spacing: Spacing | None = None) -> tuple[list[Row], list[Row]]:
+def measure_files(
+    paths: Iterable[Path | str], spacing: Spacing | None = None, objects: bool = False
+) -> tuple[list[Row], list[Row]]:
     """Measure mask images and folders of them: rows of targets and rows of regions.
 
     How masks say "inside" is found out for the files of one folder together, as in a study: 0 and 255
     with JPEG ringing is one target, indices and colours are one target each, named "index-2" or "red".
     The case is the file's name without extension; the target of a plain mask is "mask", or the name of
-    its folder where several folders are measured. `spacing` overrides what the files say.
+    its folder where several folders are measured. `spacing` overrides what the files say. With `objects`
+    each whole number in a file is an object of its own. Huge files are read window by window.
     Raises HilumError, with all bad files listed at once.
     """
     folders: dict[Path, list[Path]] = {}
@@ -36,12 +43,17 @@ def measure_files(paths: Iterable[Path | str], spacing: Spacing | None = None) -
     region_rows: list[Row] = []
     problems: list[str] = []
     for folder, files in folders.items():
-        coding = find_coding([Source(file) for file in files])
+        small = [file for file in files if not is_huge(file)]
+        coding = find_coding([Source(file) for file in small]) if small and not objects else Coding(())
         name = folder.resolve().name if len(folders) > 1 else MASK
         problems += _doubt(folder, coding)
         for file in files:
             try:
-                found = _measure(file, name, coding, spacing)
+                found = (
+                    _measure(file, name, coding, spacing, objects)
+                    if file in small
+                    else measure_huge(file, _case_name(file), name, fitted(spacing, 2, file), objects)
+                )
             except HilumError as error:
                 problems.append(str(error))
                 continue
@@ -56,7 +68,9 @@ def _expand(paths: Iterable[Path]) -> Sequence[Path]:
     """Files as given, and for each folder the image files in it, sorted."""
     files: list[Path] = []
     for path in paths:
-        found = sorted(file for file in path.iterdir() if readable(file)) if path.is_dir() else [path]
+        found = [path]
+        if path.is_dir() and not is_zarr(path):
+            found = sorted(file for file in path.iterdir() if readable(file) or is_zarr(file))
         if not found:
             raise HilumError(f"{path}: the folder holds no image file; give mask images or a folder of them")
         files += found
@@ -67,34 +81,55 @@ def _expand(paths: Iterable[Path]) -> Sequence[Path]:
 
 def _doubt(folder: Path, coding: Coding) -> list[str]:
     """A problem where files of a folder are hardly masks; numbered objects are only warned of."""
+    if not coding.doubt:
+        return []
     numbered = coding.parts[0][1].kind == "threshold" and coding.parts[0][1].value == 0.5
-    if coding.doubt and numbered:
-        log.warning("%s: %s", folder, coding.doubt)
-    return [f"{folder}: {coding.doubt}"] if coding.doubt and not numbered else []
+    if numbered:
+        log.warning("%s: %s; say --objects to measure each by itself", folder, coding.doubt)
+    return [] if numbered else [f"{folder}: {coding.doubt}"]
 
 
-def _measure(file: Path, name: str, coding: Coding, wished: Spacing | None) -> tuple[list[Row], list[Row]]:
+def _measure(
+    file: Path, name: str, coding: Coding, wished: Spacing | None, objects: bool
+) -> tuple[list[Row], list[Row]]:
+    if objects:
+        return _measure_objects(file, name, wished)
     images = {encoding.kind: open_mask(Source(file), encoding) for _, encoding in coding.parts}
     masks = {part or name: inside(images[encoding.kind], encoding) for part, encoding in coding.parts}
     image = next(iter(images.values()))
     return measure_masks(_case_name(file), masks, _spacing(replace(image, path=file), wished))
 
 
+def _measure_objects(file: Path, name: str, wished: Spacing | None) -> tuple[list[Row], list[Row]]:
+    image = read_indices(file)
+    if image.channels != 1:
+        raise ImageError(f"{file}: has {image.channels} channels; an image of numbered objects has one")
+    spacing = _spacing(replace(image, path=file), wished)
+    found = Objects(image.shape)
+    found.add((0,) * len(image.shape), image.array[0])
+    numbers, regions = found.regions(spacing)
+    row, own = rows_of(_case_name(file), name, regions, spacing, image.array[0].size, numbers)
+    return [row], own
+
+
 def _case_name(file: Path) -> str:
-    return Path(file.stem).stem if file.name.lower().endswith(".nii.gz") else file.stem
+    double = file.name.lower().endswith((".nii.gz", ".ome.tif", ".ome.tiff", ".ome.zarr"))
+    return Path(file.stem).stem if double else file.stem
 
 
 def _spacing(image: Image, wished: Spacing | None) -> Spacing:
     """The wished spacing where it fits the image's axes, else the image's own."""
-    ndim = len(image.shape)
+    return fitted(wished, len(image.shape), image.path) or image.spacing
+
+
+def fitted(wished: Spacing | None, ndim: int, path: Path | None) -> Spacing | None:
+    """The wished spacing for so many axes, if there is one. Raises ImageError where it does not fit."""
     if wished is None:
-        return image.spacing
+        return None
     if not wished.known:
         return unknown_spacing(ndim)
     if len(wished.sizes) == ndim:
         return wished
     if len(set(wished.sizes)) == 1:
         return Spacing((wished.sizes[0],) * ndim, wished.unit)
-    raise ImageError(
-        f"{image.path}: spacing {wished} has {len(wished.sizes)} sizes; the image has {ndim} axes"
-    )
+    raise ImageError(f"{path}: spacing {wished} has {len(wished.sizes)} sizes; the image has {ndim} axes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,13 @@ from hilum.errors import HilumError
 from hilum.files import whole_file
 from hilum.image.spacing import Spacing
 from hilum.measurement.regions import Region, measure_regions
+from hilum.measurement.spool import Row, chunked, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Row = dict[str, Any]
-
 EXCEL_ROWS = 1_048_576
+ROWS_AT_ONCE = 5000
 WIDEST_COLUMN = 48
 MM_OF = {"mm": 1.0, "um": 1e-3}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -53,31 +53,64 @@ def measure_masks(
         mask = np.asarray(whole, bool) if valid is None else np.asarray(whole, bool) & valid
         regions = measure_regions(mask, spacing, (probabilities or {}).get(target))
         image_pixels = mask.size if valid is None else int(np.count_nonzero(valid))
-        rows.append(_row(case, target, regions, spacing, image_pixels))
-        region_rows += [_region_row(case, target, i + 1, region, spacing) for i, region in enumerate(regions)]
+        row, own = rows_of(case, target, regions, spacing, image_pixels)
+        rows.append(row)
+        region_rows += own
     return rows, region_rows
 
 
-def write_tables(rows: Sequence[Row], region_rows: Sequence[Row], folder: Path) -> None:
+def rows_of(
+    case: str,
+    target: str,
+    regions: Sequence[Region],
+    spacing: Spacing,
+    image_pixels: int,
+    numbers: Sequence[int] | None = None,
+) -> tuple[Row, list[Row]]:
+    """The row of one target of an image with so many pixels, and the rows of its regions.
+
+    Regions are counted from 1 unless they have `numbers` of their own.
+    """
+    row = _row(case, target, regions, spacing, image_pixels)
+    counted = range(1, len(regions) + 1) if numbers is None else numbers
+    pairs = zip(counted, regions, strict=True)
+    return row, [_region_row(case, target, number, region, spacing) for number, region in pairs]
+
+
+def write_tables(rows: Collection[Row], region_rows: Collection[Row], folder: Path) -> None:
     """Write measurements.csv, regions.csv and measurements.xlsx with both as sheets.
 
     Text that a spreadsheet would run as a formula (a case named "=1+1") is stored as text: with a
-    leading apostrophe in CSV, as a text cell in Excel. Files appear whole or not at all.
+    leading apostrophe in CSV, as a text cell in Excel. Files appear whole or not at all; rows go through
+    memory some thousands at a time.
     """
-    tables = {"measurements": to_table(rows), "regions": to_table(region_rows)}
+    tables = {"measurements": rows, "regions": region_rows}
     for name, table in tables.items():
         with whole_file(Path(folder) / f"{name}.csv") as beside:
-            safe = table.map(_safe).rename(columns=_safe)
-            safe.to_csv(beside, index=False, encoding="utf-8", float_format="%.10g", lineterminator="\n")
+            for number, part in enumerate(_parts(table)):
+                safe = part.map(_safe).rename(columns=_safe)
+                safe.to_csv(
+                    beside,
+                    mode="a" if number else "w",
+                    header=not number,
+                    index=False,
+                    encoding="utf-8",
+                    float_format="%.10g",
+                    lineterminator="\n",
+                )
     with whole_file(Path(folder) / "measurements.xlsx") as beside:
         _write_workbook(tables, beside)
 
 
-def to_table(rows: Sequence[Row]) -> pd.DataFrame:
-    """Rows as a table; columns in order of appearance, and those of an empty table where there are none."""
+def _parts(rows: Collection[Row]) -> Iterator[pd.DataFrame]:
+    """Rows as tables of one set of columns; an empty one where there are no rows."""
     import pandas as pd
 
-    return pd.DataFrame(list(rows)) if rows else pd.DataFrame(columns=pd.Index(_EMPTY_COLUMNS))
+    columns = pd.Index(columns_of(rows) or _EMPTY_COLUMNS)
+    for part in chunked(rows, ROWS_AT_ONCE):
+        yield pd.DataFrame(part, columns=columns)
+    if not rows:
+        yield pd.DataFrame(columns=columns)
 
 
 def size_unit(spacing: Spacing) -> str:
@@ -141,19 +174,26 @@ def _storable(text: str) -> str:
     return _CONTROL.sub("?", text.encode("utf-8", "replace").decode("utf-8"))
 
 
-def _write_workbook(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
+def _write_workbook(tables: Mapping[str, Collection[Row]], path: Path) -> None:
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
     for name, table in tables.items():
         if len(table) >= EXCEL_ROWS:
             log.warning("%s.csv has all %d rows; Excel holds the first %d", name, len(table), EXCEL_ROWS - 1)
-        _fill(book.create_sheet(name.capitalize()), table.head(EXCEL_ROWS - 1))
+        sheet = book.create_sheet(name.capitalize())
+        left = EXCEL_ROWS - 1
+        for number, part in enumerate(_parts(table)):
+            if not number:
+                _head(sheet, part)
+            for values in part.head(left).itertuples(index=False, name=None):
+                sheet.append([_cell(sheet, value) for value in values])
+            left -= min(left, len(part))
     book.save(path)
 
 
-def _fill(sheet: Any, table: pd.DataFrame) -> None:
-    """Rows into a sheet whose head is bold and stays in view."""
+def _head(sheet: Any, table: pd.DataFrame) -> None:
+    """Columns as wide as their first thousand cells, under a bold head that stays in view."""
     from openpyxl.styles import Font
     from openpyxl.utils import get_column_letter
 
@@ -168,8 +208,6 @@ def _fill(sheet: Any, table: pd.DataFrame) -> None:
     for cell in head:
         cell.font = Font(bold=True)
     sheet.append(head)
-    for values in table.itertuples(index=False, name=None):
-        sheet.append([_cell(sheet, value) for value in values])
 
 
 def _cell(sheet: Any, value: Any) -> Any:

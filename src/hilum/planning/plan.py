@@ -156,7 +156,7 @@ class DetectionPlan(_Group):
     threshold: float = Field(0.2, gt=0, lt=1, description="connected voxels above this make a candidate")
     merge_mm: float = Field(4.0, ge=0, le=50)
     smallest_mm: float = Field(2.0, ge=0, le=50)
-    most: int = Field(50, ge=1, le=100, description="candidates a scan")
+    most: int = Field(50, ge=1, le=500, description="candidates a scan")
     blobs: bool = Field(True, description="round dense spots, found without learning, are candidates too")
     false_positives: float = Field(1.0, gt=0, description="a scan, at the operating point")
     second: Literal["fit", "always", "never"] = Field(

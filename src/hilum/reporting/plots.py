@@ -122,7 +122,7 @@ def agreement(
     predicted: ArrayLike,
     *,
     groups: Sequence[str] | None = None,
-    quantity: str = "Area",
+    quantity: str = "area",
     unit: str = "px²",
     kind: str = "svg",
 ) -> bytes:
@@ -139,8 +139,8 @@ def agreement(
             axes.set_ylim(0, top)
             axes.set_aspect("equal")
             _short_ticks(axes)
-        axes.set_xlabel(f"True {quantity.lower()} ({unit})")
-        axes.set_ylabel(f"Predicted {quantity.lower()} ({unit})")
+        axes.set_xlabel(f"True {quantity} ({unit})")
+        axes.set_ylabel(f"Predicted {quantity} ({unit})")
     return result.getvalue()
 
 
@@ -165,7 +165,7 @@ def bland_altman(
             _scatter_groups(figure, axes, mean, difference, names)
             _limits_of_agreement(axes, difference)
             _short_ticks(axes)
-        axes.set_xlabel(f"Mean {quantity.lower()} ({unit})")
+        axes.set_xlabel(f"Mean {quantity} ({unit})")
         axes.set_ylabel(f"Predicted minus true ({unit})")
     return result.getvalue()
 

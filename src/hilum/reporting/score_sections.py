@@ -33,7 +33,7 @@ def segmentation_scores_section(
     blocks: list[Block] = [Text(note)] if note else []
     blocks += [_overlap_table(targets, chosen), *_distance_table(targets)]
     blocks += _segmentation_figures(targets, cases, curves, at)
-    blocks += [*_threshold_table(targets), *_empty_table(targets)]
+    blocks += [*_threshold_table(targets), *_empty_table(targets), *_quality_table(targets)]
     return Section("Scores", tuple(blocks), "scores")
 
 
@@ -155,7 +155,47 @@ def _segmentation_figures(
         mine = [row for row in cases if row.get("target") == name and _has_areas(row)]
         if mine:
             figures += _area_figures(name, mine)
+        told = [row for row in mine if numbers.number(row.get("predicted_dice")) >= 0 and _has_target(row)]
+        if told:
+            figures.append(_quality_figure(name, told))
     return figures
+
+
+def _quality_figure(target: str, rows: Sequence[Row]) -> Figure:
+    """What was foretold of each mask against what was found."""
+    real = [numbers.number(row["dice"]) for row in rows]
+    told = [numbers.number(row["predicted_dice"]) for row in rows]
+    groups = [str(row.get("group", "")) for row in rows]
+    content = plots.agreement(real, told, groups=groups, quantity="Dice", unit="0 to 1")
+    text = f"{len(rows)} cases, each foretold from its probabilities, by what the others have taught."
+    return Figure(content, text, f"Dice foretold, {target}")
+
+
+def _has_target(row: Row) -> bool:
+    return numbers.number(row.get("true_area")) > 0
+
+
+def _quality_table(targets: Mapping[str, Row]) -> list[Table]:
+    rows = [
+        (
+            name,
+            found.get("cases"),
+            found.get("correlation"),
+            found.get("rank_correlation"),
+            found.get("error"),
+        )
+        for name, scores in targets.items()
+        if (found := scores.get("quality"))
+    ]
+    if not rows:
+        return []
+    columns = ("Target", "Cases", "Correlation", "Rank correlation", "Usual error")
+    note = (
+        "How well the Dice of a mask is foretold from its probabilities alone: predicted_dice in the "
+        'tables. Masks foretold to be worse than usual by more than the usual error have the quality "check".'
+    )
+    digits = tuple((name, 3) for name in columns[2:])
+    return [Table(columns, tuple(rows), "Foretold Dice", note, digits)]
 
 
 def _area_figures(target: str, rows: Sequence[Row]) -> list[Figure]:

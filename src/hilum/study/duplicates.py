@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from hilum.image.pyramid import is_field
 from hilum.study.names import DETACHED, counted, listed, suffix
 from hilum.study.study import Case, Finding, Study
 from hilum.study.survey import Facts
@@ -64,7 +65,7 @@ def _byte_equal(cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
         # Headers with a data file beside them may be alike where the data is not.
         if suffix(case.image.path) in DETACHED:
             continue
-        if case.image.index is None and (size := _size(case.image.path)):
+        if case.image.index is None and not is_field(case.image.entry) and (size := _size(case.image.path)):
             by_size.setdefault(size, []).append(case)
     for same in by_size.values():
         if len(same) < 2:

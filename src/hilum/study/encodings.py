@@ -146,6 +146,11 @@ def find_coding(sources: Sequence[Source], sample: int = _SAMPLE) -> Coding:
     return _index_coding(values, palette, lambda: _values(every) if len(values) <= FEW else values)
 
 
+def coding_of_values(values: Counter[float]) -> Coding:
+    """How a grey mask with these values, each with the number of its pixels, is coded."""
+    return _index_coding(values, False, lambda: values)
+
+
 def _index_coding(values: Counter[float], palette: bool, collect: Callable[[], Counter[float]]) -> Coding:
     """Coding of grey or palette values from a sample; `collect` looks at every file."""
     inside = sorted(value for value in values if value != 0)

@@ -83,7 +83,7 @@ def _walk(root: Path) -> Iterator[PurePosixPath]:
     seen = {_identity(root)}
     found = 0
     for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
-        kept = [name for name in folders if _visible(name)]
+        kept = [name for name in folders if _visible(name) and not name.lower().endswith(".zarr")]
         folders[:] = [name for name in kept if _first_visit(Path(folder) / name, seen)]
         for name in names:
             if _visible(name) and (Path(folder) / name).is_file():

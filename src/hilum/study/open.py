@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from hilum.errors import StudyError
 from hilum.study.check import check_study, error_text, without_bad
 from hilum.study.encodings import resolve_encodings
+from hilum.study.fields import with_fields
 from hilum.study.groups import assign_groups
 from hilum.study.layouts.registry import recognise
 from hilum.study.listing import Listing, list_folder
@@ -51,13 +52,19 @@ def understand(folder: Path | str, group_by: str | None = None) -> Study:
     """
     listing = list_folder(Path(folder))
     study = recognise(listing)
-    study = assign_groups(resolve_encodings(study), group_by)
+    study = resolve_encodings(with_fields(assign_groups(study, group_by)))
     study = _real_splits(study)
     return replace(study, findings=(*study.findings, *_unused(listing, study), *_shared_groups(study)))
 
 
 def _real_splits(study: Study) -> Study:
-    """Splits kept only where there are two: all cases in `train` are not split."""
+    """Splits kept only where there are two: all cases in `train` are not split.
+
+    What lies in a folder to predict and is annotated all the same is a case as any other.
+    """
+    if any(case.split == "predict" for case in study.cases):
+        cases = (replace(case, split=None) if case.split == "predict" else case for case in study.cases)
+        study = replace(study, cases=tuple(cases))
     if len({case.split for case in study.cases}) > 1:
         return study
     return replace(study, cases=tuple(replace(case, split=None) for case in study.cases))

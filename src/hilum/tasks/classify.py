@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -164,8 +165,10 @@ class Classify:
             np.stack([values for _, values in found]),
             np.array([labels_of(case, plan.data.outputs) for case, _ in found]),
         )
-        root = common_folder(outcome.cases)
+        root = delivery.root or common_folder(outcome.cases)
         rows = label_files.image_rows(outcome, {-1: decision}, plan, classes, root)
+        if not delivery.tables:
+            return {"predictions": rows}
         label_files.write_rows(delivery.out / "predictions.csv", rows)
         known = outcome.only(np.asarray(~np.isnan(outcome.label).all(1), bool))
         if not len(known):
@@ -174,6 +177,23 @@ class Classify:
         label_files.write_rows(delivery.out / "evaluation" / "cases.csv", [r for r in rows if "label" in r])
         write_json(delivery.out / "evaluation" / "summary.json", summary)
         return {"predictions": rows, **summary}
+
+    def write_tables(self, run: Run, summaries: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]:
+        """The table of predictions."""
+        rows = [row for one in summaries for row in one["predictions"]]
+        label_files.write_rows(out / "predictions.csv", rows)
+        return {"predictions": rows}
+
+    def rule(self, run: Run) -> Mapping[str, Any]:
+        """Temperature, then the thresholds of the outputs, or the most probable class."""
+        decision = final_decision(run)
+        return {
+            "kind": "labels",
+            "classes": list(class_names(run.plan, run.study)),
+            "exclusive": is_exclusive(run.plan),
+            "temperature": decision.temperature,
+            "thresholds": decision.thresholds.tolist(),
+        }
 
     def headlines(self, run: Run) -> Sequence[Headline]:
         """AUC and accuracy; sensitivity and specificity where it is a yes-or-no question."""
@@ -227,7 +247,6 @@ def final_decision(run: Run) -> Decision:
 def common_folder(cases: Sequence[Case]) -> Any:
     """The deepest folder that holds all images."""
     import os
-    from pathlib import Path
 
     return Path(os.path.commonpath([case.image.path.parent for case in cases]))
 

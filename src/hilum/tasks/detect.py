@@ -191,12 +191,34 @@ class Detect:
             found.append(findings)
             if delivery.collect:
                 delivery.collect(one.case, masks)
+        if not delivery.tables:
+            return {"nodules": tables.found, "candidates": tables.candidates, "lists": tables.lists}
         marked = [one for one in found if one.case.marks is not None]
         summary = _summary(marked, {None: use_second}, threshold, tables, plan) if marked else {}
         tables.write(delivery.out / "evaluation" if marked else None, delivery.out)
         if summary:
             write_json(delivery.out / "evaluation" / "summary.json", summary)
         return {"nodules": tables.found, **summary}
+
+    def write_tables(self, run: Run, summaries: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]:
+        """The tables of candidates and nodules, and the submission."""
+        tables = _Tables()
+        for one in summaries:
+            tables.found += one["nodules"]
+            tables.candidates += one["candidates"]
+            tables.lists |= one["lists"]
+        tables.write(None, out)
+        return {"nodules": tables.found}
+
+    def rule(self, run: Run) -> Mapping[str, Any]:
+        """How candidates are cut out of the probabilities, and the threshold of the chosen ones."""
+        threshold, second = _decision(run)
+        return {
+            "kind": "candidates",
+            "threshold": threshold,
+            "second": second,
+            "candidates": run.plan.detection.model_dump(mode="json"),
+        }
 
     def headlines(self, run: Run) -> Sequence[Headline]:
         """CPM, sensitivity at one and four false positives a scan, distance."""

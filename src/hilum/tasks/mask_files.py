@@ -14,6 +14,7 @@ from hilum.files import whole_file
 from hilum.image.colours import to_display
 from hilum.image.image import Image
 from hilum.image.writers import write_image, write_mask
+from hilum.measurement.spool import Spool
 from hilum.measurement.table import measure_masks
 from hilum.reporting.overlay import overlay
 
@@ -22,10 +23,11 @@ Masks = Mapping[str, NDArray[np.bool_]]
 
 @dataclass
 class Tables:
-    """Rows of measurements.csv and regions.csv, collected case by case."""
+    """Rows of measurements.csv and regions.csv, and the expected Dice by (case, target), case by case."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
-    regions: list[dict[str, Any]] = field(default_factory=list)
+    regions: Spool = field(default_factory=Spool)
+    expected: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
 def write_masks(out: Path, case: str, image: Image, masks: Masks) -> None:
@@ -80,9 +82,7 @@ def measure_case(
     tables: Tables, case: str, group: str, image: Image, masks: Masks, probability: NDArray[np.uint8]
 ) -> list[dict[str, Any]]:
     """Measure the masks of one case into the tables; the rows of this case."""
-    shares = {
-        target: values.astype(np.float32) / 255 for target, values in zip(masks, probability, strict=True)
-    }
+    shares = dict(zip(masks, probability, strict=True))
     rows, regions = measure_masks(case, masks, image.spacing, shares)
     rows = [
         {"case": case, "group": group, **{key: value for key, value in row.items() if key != "case"}}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hilum.ct.coordinates import voxel_to_world
 from hilum.ct.grids import cut_cube
-from hilum.ct.planting import planted, turned
+from hilum.ct.planting import planted, turned, visible
 from hilum.image.image import Image
 from hilum.inference.predictor import make_predictor
 from hilum.planning.plan import Plan
@@ -38,6 +38,8 @@ SMALLEST_MM = 3.0
 SHRINK, GROW = 2.0, 1.25
 ASIDE_MM = 14.0
 CLEAR_MM = 4.0
+# A nodule planted into a thicker vessel is none: so much of its ball must have become denser.
+SEEN, TRIES = 0.4, 8
 Cube = NDArray[np.float32]
 
 
@@ -116,7 +118,12 @@ def _cubes_of(
         yield _sample(f"{case.name} {number}", prepared_cube(image, centre, side, size, second), label)
     if parts.wanted:
         parts.nodules += _cut_out(image, nodule_marks(case), side, size, parts.per_mark, rng)
-        grounds = _grounds(false or away, _inside(scan, parts.per_case, case, rng), parts.per_case, rng)
+        third = math.ceil(parts.per_case / 3)
+        grounds = [
+            *_some(alike, scan, third, case, rng),
+            *_beside(false, third, rng),
+            *_inside(scan, third, case, rng),
+        ]
         parts.grounds += [cut_cube(image, place, side, size).astype(np.float16) for place in grounds]
 
 
@@ -151,18 +158,13 @@ def _clear(place: NDArray[np.float64], case: Case) -> bool:
     )
 
 
-def _grounds(
-    false: Sequence[Sequence[float]],
-    inside: Sequence[Sequence[float]],
-    count: int,
-    rng: np.random.Generator,
-) -> list[Sequence[float]]:
-    """Places to plant nodules: half beside look-alikes, so that these are seen with and without one."""
-    beside = [
-        (np.asarray(false[int(rng.integers(len(false)))]) + rng.uniform(-ASIDE_MM, ASIDE_MM, 3)).tolist()
-        for _ in range(count // 2 if false else 0)
-    ]
-    return [*beside, *inside[: count - len(beside)]]
+def _beside(places: Sequence[Sequence[float]], count: int, rng: np.random.Generator) -> list[list[float]]:
+    """Places near look-alikes, so that these are seen with a nodule beside them and without one."""
+    if not places:
+        return []
+    chosen = np.asarray(places)[rng.integers(len(places), size=count)]
+    moved: list[list[float]] = (chosen + rng.uniform(-ASIDE_MM, ASIDE_MM, chosen.shape)).tolist()
+    return moved
 
 
 def _cut_out(
@@ -179,15 +181,18 @@ def _cut_out(
 
 
 def _planted(parts: _Parts, second: Plan, rng: np.random.Generator) -> Iterator[Sample]:
-    """As many planted nodules as are wanted, each from a nodule and a place drawn apart."""
+    """About as many planted nodules as are wanted, each from a nodule and a place drawn apart."""
     if not parts.nodules or not parts.grounds:
         return
     order = rng.permutation(len(parts.nodules))
     for number in range(parts.wanted):
         nodule, radius = parts.nodules[order[number % len(order)]]
-        ground = parts.grounds[int(rng.integers(len(parts.grounds)))]
-        cube = planted(turned(ground.astype(np.float32), rng), turned(nodule.astype(np.float32), rng), radius)
-        yield _sample(f"planted {number}", _prepared(cube, second), 1)
+        for _ in range(TRIES):
+            ground = turned(parts.grounds[int(rng.integers(len(parts.grounds)))].astype(np.float32), rng)
+            cube = planted(ground, turned(nodule.astype(np.float32), rng), radius)
+            if visible(cube, ground, radius) >= SEEN:
+                yield _sample(f"planted {number}", _prepared(cube, second), 1)
+                break
 
 
 def _prepared(cube: Cube, plan: Plan) -> Tensor:

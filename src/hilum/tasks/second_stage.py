@@ -71,7 +71,11 @@ def second_plan(plan: Plan) -> Plan:
         settings={"dims": 3, "width": wanted.width, "blocks": [1, 1, 1], "stem": 2, "pool": "middle"},
     )
     return Plan(
-        task=plan.task, data=data, model=model, training=training, inference=InferencePlan(flips=["x", "y", "z"])
+        task=plan.task,
+        data=data,
+        model=model,
+        training=training,
+        inference=InferencePlan(flips=["x", "y", "z"]),
     )
 
 

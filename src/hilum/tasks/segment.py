@@ -29,10 +29,12 @@ from hilum.reporting.score_sections import segmentation_scores_section
 from hilum.reporting.sections import gallery_section, measurements_section
 from hilum.reporting.thumbnails import segmentation_card
 from hilum.scoring.overlap import dice_curve
+from hilum.scoring.quality import Foretold
 from hilum.scoring.segmentation import CaseScore, case_scores, summarise, to_record
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Study
 from hilum.study.survey import Facts
+from hilum.tasks.huge_masks import deliver_blocks
 from hilum.tasks.mask_decisions import (
     WORTH_FITTING,
     decided,
@@ -49,8 +51,16 @@ from hilum.tasks.mask_files import (
     write_overlay,
     write_probabilities,
 )
+from hilum.tasks.mask_quality import (
+    add_quality,
+    expected_dices,
+    final_quality,
+    fit_masks,
+    foretold,
+    write_quality,
+)
 from hilum.tasks.presence import Seen, presence_score
-from hilum.tasks.task import Delivery, Predicted
+from hilum.tasks.task import Delivery, Predicted, PredictedBlocks
 from hilum.training.batches import Batch
 from hilum.training.prepare import prepare_image, prepare_mask
 from hilum.training.run import Run
@@ -163,7 +173,12 @@ class Segment:
         summary = summarise(scores, run.plan.scoring.bootstrap, run.plan.training.seed)
         for target, record in fitted.records().items():
             summary["targets"].setdefault(target, {}).update(record)
-        _write_scores(run.evaluation, scores, summary)
+        fits, told = fit_masks(scores, tables.expected)
+        for target, fit in fits.items():
+            summary["targets"][target]["quality"] = fit.to_json()
+        add_quality(tables.rows, told)
+        write_quality(run, fits)
+        _write_scores(run.evaluation, scores, summary, told)
         write_tables(tables.rows, tables.regions, run.evaluation)
         write_decisions(run, fitted)
         return summary
@@ -183,19 +198,27 @@ class Segment:
         masks = decided(targets, probability, cuts, gates)
         truth, known = read_masks(case, targets, image.shape)
         rows = measure_case(tables, case.name, case.group, image, masks, probability)
+        tables.expected.update(expected_dices(case.name, masks, probability))
         write_masks(run.predictions, case.name, image, masks)
         write_overlay(run.predictions, case.name, image, masks, rows)
         return _scored(case, image, probability, masks, (truth, known), cuts, fold)
 
-    def deliver(self, run: Run, predicted: Iterable[Predicted], delivery: Delivery) -> dict[str, Any]:
+    def deliver(
+        self, run: Run, predicted: Iterable[Predicted | PredictedBlocks], delivery: Delivery
+    ) -> dict[str, Any]:
         """Masks, overlays and measurements of new images; scores for those that carry masks."""
         targets = run.plan.data.outputs
         cuts, gates = final_thresholds(run), final_presence(run)
+        quality = final_quality(run)
         tables, scores = Tables(), []
         for one in predicted:
+            if isinstance(one, PredictedBlocks):
+                deliver_blocks(one, targets, (cuts, gates), delivery, tables)
+                continue
             probability = enlarged(quantised(one.probability), one.image.shape)
             masks = decided(targets, probability, cuts, gates)
             rows = measure_case(tables, one.case.name, one.case.group, one.image, masks, probability)
+            add_quality(rows, foretold(quality, expected_dices(one.case.name, masks, probability)))
             write_masks(delivery.out, one.case.name, one.image, masks)
             if delivery.overlays:
                 write_overlay(delivery.out, one.case.name, one.image, masks, rows)
@@ -207,11 +230,30 @@ class Segment:
             if delivery.collect:
                 delivery.collect(one.case, masks)
             _tell_shares(run.plan, one, masks)
+        if not delivery.tables:
+            return {"measurements": tables.rows, "regions": list(tables.regions)}
         write_tables(tables.rows, tables.regions, delivery.out)
         summary = summarise(scores, run.plan.scoring.bootstrap) if scores else {}
         if scores:
             _write_scores(delivery.out / "evaluation", scores, summary)
         return {"measurements": tables.rows, **summary}
+
+    def write_tables(self, run: Run, summaries: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]:
+        """The tables of measurements and regions."""
+        rows = [row for one in summaries for row in one["measurements"]]
+        write_tables(rows, [row for one in summaries for row in one["regions"]], out)
+        return {"measurements": rows}
+
+    def rule(self, run: Run) -> Mapping[str, Any]:
+        """A threshold for each target, after quantising and enlarging; and its presence threshold."""
+        targets = run.plan.data.outputs
+        return {
+            "kind": "masks",
+            "levels": 255,
+            "enlarge": "linearly between pixel centres to the size of the image; shrunk by area means",
+            "thresholds": dict(zip(targets, final_thresholds(run), strict=True)),
+            "presence": dict(zip(targets, final_presence(run), strict=True)),
+        }
 
     def headlines(self, run: Run) -> Sequence[Headline]:
         """Mean Dice of each target with its interval."""
@@ -306,11 +348,19 @@ def _scored(
     )
 
 
-def _write_scores(folder: Path, scores: Sequence[CaseScore], summary: Mapping[str, Any]) -> None:
+def _write_scores(
+    folder: Path,
+    scores: Sequence[CaseScore],
+    summary: Mapping[str, Any],
+    told: Mapping[tuple[str, str], Foretold] | None = None,
+) -> None:
     import pandas as pd
 
+    records = [to_record(score) for score in scores]
+    if told:
+        add_quality(records, told)
     with whole_file(folder / "cases.csv") as beside:
-        pd.DataFrame([to_record(score) for score in scores]).to_csv(beside, index=False)
+        pd.DataFrame(records).to_csv(beside, index=False)
     write_json(folder / "summary.json", summary)
 
 

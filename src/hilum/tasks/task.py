@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hilum.image.image import Image
+    from hilum.image.spacing import Spacing
+    from hilum.inference.cells import Cells
     from hilum.planning.draft import Draft
     from hilum.planning.fingerprint import Fingerprint
     from hilum.planning.plan import Plan
@@ -29,13 +31,18 @@ class Delivery:
     """What `hilum predict` is asked to write besides masks or labels and tables.
 
     `collect` is told of each case and what was decided on it (a segmenter: its masks by target), for
-    submissions.
+    submissions. `mask_format` is how masks of huge images are written: "tiff" or "zarr".
+    Without `tables` their rows are in the summary alone, for `Task.write_tables`. `root` is the folder that
+    files are named from, where not all images are at hand.
     """
 
     out: Path
     probabilities: bool = False
     overlays: bool = True
     collect: Callable[[Case, Mapping[str, Any]], None] | None = None
+    mask_format: str = "tiff"
+    tables: bool = True
+    root: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +55,19 @@ class Predicted:
     case: Case
     image: Image
     probability: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedBlocks:
+    """A huge image with what the network says of it, kept on disk by cells of its working resolution.
+
+    `shape` (Y, X) is that of the image at full resolution, `spacing` its own.
+    """
+
+    case: Case
+    shape: tuple[int, int]
+    spacing: Spacing
+    cells: Cells
 
 
 class Task(Protocol):
@@ -110,6 +130,14 @@ class Task(Protocol):
 
     def deliver(self, run: Run, predicted: Sequence[Predicted] | Any, delivery: Delivery) -> dict[str, Any]:
         """Write the predictions of new images one by one as they come; a summary of all."""
+        ...
+
+    def write_tables(self, run: Run, summaries: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]:
+        """Write the tables of images that were delivered one by one without them; their summary."""
+        ...
+
+    def rule(self, run: Run) -> Mapping[str, Any]:
+        """How probabilities become decisions on new images, as plain values for other programs."""
         ...
 
     def headlines(self, run: Run) -> Sequence[Headline]:

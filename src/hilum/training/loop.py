@@ -25,6 +25,7 @@ from hilum.training.optimisation import (
     make_optimiser,
     set_learning_rate,
 )
+from hilum.training.parallel import all_agree, parallel_fabric, part_of_batch, processes
 from hilum.training.samples import Sample
 from hilum.training.state import History, TrainingState, load_state, save_state
 from hilum.training.stopping import stops_held_back
@@ -51,13 +52,15 @@ class Progress:
 Watch = Callable[[Progress], None]
 
 
-def make_fabric(plan: Plan) -> Fabric:
-    """Device and precision of a plan."""
+def make_fabric(plan: Plan, parallel: bool = False) -> Fabric:
+    """Device and precision of a plan; `parallel` with all processes that were started together."""
     torch.set_num_threads(plan.training.threads)
     # On processors weight gradients of small bfloat16 3D convolutions hold unset memory, numbers of 1e30
     # (seen with PyTorch 2.13 at 16 channels on 2 x 4 x 4 voxels). The forward pass is right.
     blocks = plan.training.device == "cpu" and plan.data.dims == 3
     precision = "32-true" if blocks else plan.training.precision
+    if parallel and processes() > 1:
+        return parallel_fabric(plan, precision)
     return Fabric(accelerator=plan.training.device, devices=1, precision=precision)
 
 
@@ -114,7 +117,7 @@ class Trainer:
 
     def _check_divisible(self, error: Exception) -> None:
         batch, fewest = self.plan.training.batch, max(1, self.plan.model.members)
-        if self.halved or batch // 2 < fewest:
+        if self.halved or batch // 2 < fewest or self.fabric.world_size > 1:
             patch = " x ".join(map(str, self.plan.training.patch))
             raise TrainingError(
                 f"fold {self.fold}: batches of {batch} x {patch} need more memory than is free; set "
@@ -125,14 +128,18 @@ class Trainer:
     def _step(self, step: int, steps: int) -> tuple[float, Tensor, Batch]:
         settings = self.plan.training
         set_learning_rate(self.optimiser, learning_rate(settings, step, steps) * self.rate_scale)
-        batch = draw_batch(self.samples, settings, self.fold, step).to(self.fabric.device)
-        torch.manual_seed(hash((settings.seed, self.fold, step)) % 2**31)
+        count = self.fabric.world_size
+        own = step * count + self.fabric.global_rank
+        if count > 1:
+            settings = settings.model_copy(update={"batch": part_of_batch(self.plan, count)})
+        batch = draw_batch(self.samples, settings, self.fold, own).to(self.fabric.device)
+        torch.manual_seed(hash((settings.seed, self.fold, own)) % 2**31)
         _copy(self._statistics, self._before)
         logits = self._wrapped(batch.x).float()
         wanted = Wanted(batch.y, batch.known, batch.weight, self.classes, self.plan.model.activation)
         loss = self.loss(logits, wanted)
         self._stepper.zero_grad(set_to_none=True)
-        if not math.isfinite(loss.item()) or not _finite(self._statistics):
+        if not all_agree(self.fabric, math.isfinite(loss.item()) and _finite(self._statistics)):
             return self._skipped(logits, batch)
         self.fabric.backward(loss)
         norm = self.fabric.clip_gradients(
@@ -250,6 +257,8 @@ class _Watching:
         if not trainer.held_back or (step % self.every and step != self.steps):
             return {}
         seen = look(trainer.average.network, trainer.held_back, trainer.plan, self.measure)
+        if trainer.fabric.world_size > 1:  # all follow what the first has seen
+            seen = trainer.fabric.broadcast(seen)
         self.watched = self.watched.next(watched_score(seen), seen[LOSS], step, trainer.plan.training)
         trainer.rate_scale = self.watched.scale
         if trainer.plan.training.keep == "best" and self.watched.best_step == step:
@@ -340,6 +349,8 @@ class _StateKeeper:
         self.cost = self.last - now
 
     def save(self, trainer: Trainer, state: TrainingState) -> None:
+        if not trainer.fabric.is_global_zero:
+            return
         if not self.path.parent.is_dir():
             raise RunError(
                 f"{self.path.parent}: is gone; nothing is saved. If its disk comes back, add --resume"

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from hilum.errors import ImageError
 from hilum.image.illumination import flattened
 from hilum.image.image import Image
+from hilum.image.resampling import resized_window
 from hilum.image.spacing import Spacing
 from hilum.planning.plan import DataPlan
 
@@ -81,6 +82,9 @@ def resize(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Shrink by area means, enlarge linearly: (C, *S) -> (C, *shape), float32."""
     if tuple(x.shape[1:]) == tuple(shape):
         return x.float()
+    if x.ndim == 3:
+        whole = (0, shape[0], 0, shape[1])
+        return resized_window(x, (0, 0), tuple(x.shape[1:]), shape, whole)
     if all(new <= old for new, old in zip(shape, x.shape[1:], strict=True)):
         return F.interpolate(x[None].float(), shape, mode="area")[0]
     return F.interpolate(x[None].float(), shape, mode=_LINEAR[len(shape)], align_corners=False)[0]

@@ -6,9 +6,10 @@ import contextlib
 import csv
 import io
 import json
+import logging
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -44,6 +45,7 @@ PACKAGES = (
     "tifffile",
 )
 
+logger = logging.getLogger(__name__)
 _FIRST = ("plan.yaml", "study.json", "splits.json", "manifest.json")
 
 
@@ -277,9 +279,25 @@ def load_network(run: Run, index: int) -> nn.Module:
     return network.eval()
 
 
-def start_weights(run: Run) -> dict[str, torch.Tensor]:
-    """Weights of another run to start from (`--init`): its first trained fold."""
-    return load_tensors(run.fold(run.trained_folds()[0]) / "model.safetensors")[0]
+def start_weights(run: Run, unseen: Collection[str] = ()) -> dict[str, torch.Tensor]:
+    """Weights of another run to start from (`--init`): of a fold that learnt from none of the `unseen` cases.
+
+    Where every fold has learnt from some of them, its first trained fold is taken and a warning is logged,
+    because scores on these cases would be too good.
+    """
+    folds = run.trained_folds()
+    fresh = [
+        index
+        for index in folds
+        if not {*run.splits.folds[index].train, *run.splits.folds[index].val}.intersection(unseen)
+    ]
+    if not fresh:
+        logger.warning(
+            "--init %s: every network there has learnt from cases that this one is scored on, so the scores "
+            "will be too good; train with the folds of that run (--splits)",
+            run.folder,
+        )
+    return load_tensors(run.fold((fresh or folds)[0]) / "model.safetensors")[0]
 
 
 def initialise(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> list[str]:

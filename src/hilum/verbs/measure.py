@@ -6,20 +6,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hilum.exchange.drawn import is_drawn, measure_drawn
 from hilum.image.spacing import parse_spacing
 from hilum.measurement.measure import measure_files
 from hilum.measurement.table import write_tables
 
 
 def measure(
-    masks: Sequence[str | Path], *, spacing: str | None = None, out: str | Path | None = None
+    masks: Sequence[str | Path],
+    *,
+    spacing: str | None = None,
+    out: str | Path | None = None,
+    objects: bool = False,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows by image and by region; written to folder `out` where that is given.
 
-    `spacing` like "0.65um" wins over what the files carry. Raises ImageError for an unreadable mask.
+    `spacing` like "0.65um" wins over what the files carry. With `objects` each whole number in a mask is
+    an object of its own. Files of annotations (GeoJSON) are measured by their polygons. Raises ImageError
+    for an unreadable mask.
     """
     given = parse_spacing(spacing) if spacing else None
-    rows, regions = measure_files([Path(path) for path in masks], given)
+    paths = [Path(path) for path in masks]
+    drawn = [path for path in paths if is_drawn(path) and path.is_file()]
+    files = [path for path in paths if path not in drawn]
+    rows, regions = measure_files(files, given, objects) if files or not drawn else ([], [])
+    if drawn:
+        more, more_regions = measure_drawn(drawn, given)
+        rows, regions = [*rows, *more], [*regions, *more_regions]
     if out is not None:
         write_tables(rows, regions, Path(out))
     return rows, regions

@@ -11,7 +11,11 @@ from typing import Any
 
 from hilum import tasks
 from hilum.errors import HilumError, ImageError, StudyError
+from hilum.exchange.annotations import check_annotations, write_annotations
+from hilum.exchange.bundle import opened as open_run_or_bundle
+from hilum.exchange.dicom_seg import check_dicom_seg, write_dicom_segs
 from hilum.exchange.submissions import start_submission
+from hilum.image.pyramid import is_zarr, zarr_folders
 from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
@@ -20,8 +24,9 @@ from hilum.study.masks import read_case_image
 from hilum.study.names import stem, unique_names
 from hilum.study.open import understand
 from hilum.study.study import Case, Source
-from hilum.tasks.task import Delivery, Predicted
-from hilum.training.run import Run, check_new, load_network, open_run
+from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
+from hilum.training.run import Run, load_network
+from hilum.verbs.huge import Blocks, check_out, forget, huge, predict_huge, small_enough
 
 logger = logging.getLogger(__name__)
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -49,23 +54,46 @@ def predict(
     device: str = "auto",
     skip_bad: bool = False,
     told: Told | None = None,
+    resume: bool = False,
+    mask_format: str = "tiff",
+    skip_glass: bool = True,
+    geojson: bool = False,
+    coco: bool = False,
+    dicom_seg: bool = False,
 ) -> Delivered:
     """Predict images (files or folders) with all folds of a run together; scores where labels are there.
 
-    `submission` names a challenge's file to write besides ("kaggle-rle"). Raises RunError where `run` is
-    not a trained run or `out` is not empty, ImageError for an unreadable image unless `skip_bad`.
+    `run` is the folder of a run or a bundle of one.
+    `submission` names a challenge's file to write besides ("kaggle-rle"). Huge images go block by block;
+    `resume` goes on with those of an interrupted prediction, `mask_format` ("tiff" or "zarr") is that of
+    their masks, and empty glass is left out unless `skip_glass` is False. `geojson` writes outlines that
+    QuPath imports, `coco` a COCO file of all images, `dicom_seg` DICOM segmentations of
+    DICOM series. Raises RunError where `run` is not a trained run or `out` is not empty, ImageError for an
+    unreadable image unless `skip_bad`.
     """
-    opened = open_run(Path(run))
-    check_new(Path(out))
+    opened = open_run_or_bundle(Path(run))
+    check_out(Path(out), resume)
     collected = start_submission(submission, opened.plan) if submission else None
+    if geojson or coco:
+        check_annotations(opened.plan)
+    if dicom_seg:
+        check_dicom_seg()
     cases = find_cases([images] if isinstance(images, str | Path) else images, opened.plan)
     predictor = load_predictor(opened, device)
     left_out: list[str] = []
-    stream = _predicted(cases, predictor, left_out if skip_bad else None, told)
-    delivery = Delivery(Path(out), probabilities, overlays, collected.add if collected else None)
+    blocks = Blocks(opened, Path(out), skip_glass)
+    stream = _predicted(cases, predictor, left_out if skip_bad else None, told, blocks)
+    delivery = Delivery(Path(out), probabilities, overlays, collected.add if collected else None, mask_format)
     summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
     if collected:
         summary = {**summary, "submission": str(collected.write(Path(out)))}
+    if geojson or coco:
+        done = {case.name: case.image.path.name for case in cases if case.name in blocks.delivered}
+        write_annotations(Path(out), done, opened.plan.data.outputs, geojson, coco)
+    if dicom_seg:
+        series = {case.name: case.image for case in cases if case.name in blocks.delivered}
+        write_dicom_segs(Path(out), series, opened.plan.data.outputs)
+    forget(Path(out))
     return Delivered(Path(out), len(cases) - len(left_out), tuple(left_out), summary)
 
 
@@ -89,6 +117,9 @@ def find_cases(images: Sequence[str | Path], plan: Plan) -> list[Case]:
     for path in map(Path, images):
         if not path.exists():
             raise ImageError(f"{path}: no such file or folder")
+        if is_zarr(path):
+            plain.append(path)
+            continue
         labelled = _labelled(path, plan) if path.is_dir() or path.suffix in (".csv", ".npz") else []
         cases += labelled
         if not labelled:
@@ -111,11 +142,17 @@ def _labelled(folder: Path, plan: Plan) -> list[Case]:
 
 def _image_files(folder: Path) -> list[Path]:
     """The images below a folder; slices of a DICOM series are one, named by the folder they lie in."""
-    listing = list_folder(folder)
+    zarrs = zarr_folders(folder)
+    try:
+        listing = list_folder(folder)
+    except StudyError:
+        if zarrs:
+            return zarrs
+        raise
     files = [listing.path(path) for path in listing.images]
     slices = Counter(path.parent for path in files if path.suffix.lower() in DICOM_SUFFIXES)
     stacks = {parent for parent, number in slices.items() if number > 1 and _holds_stack(parent)}
-    return [*sorted(stacks), *(path for path in files if path.parent not in stacks)]
+    return [*sorted(stacks), *(path for path in files if path.parent not in stacks), *zarrs]
 
 
 def _holds_stack(folder: Path) -> bool:
@@ -132,15 +169,13 @@ def _key(path: Path) -> tuple[str, ...]:
 
 
 def _predicted(
-    cases: Sequence[Case], predictor: Predictor, left_out: list[str] | None, told: Told | None
-) -> Iterator[Predicted]:
+    cases: Sequence[Case], predictor: Predictor, left_out: list[str] | None, told: Told | None, blocks: Blocks
+) -> Iterator[Predicted | PredictedBlocks]:
     """One image after the other, so that memory does not grow with their number."""
     task = tasks.get_task(predictor.plan.task)
     for index, case in enumerate(cases):
         try:
-            image = read_case_image(case)
-            prepared = task.prepare(image, predictor.plan)
-            predicted = Predicted(case, image, predictor.prepared(prepared))
+            predicted = predict_one(case, predictor, task, blocks)
         except HilumError as error:
             if left_out is None:
                 raise
@@ -148,5 +183,15 @@ def _predicted(
             left_out.append(str(error))
             continue
         yield predicted
+        blocks.delivered.append(case.name)
         if told:
             told(index + 1, len(cases))
+
+
+def predict_one(case: Case, predictor: Predictor, task: Task, blocks: Blocks) -> Predicted | PredictedBlocks:
+    """What the networks say of one image, be it huge or not."""
+    large = huge(case)
+    if large and task.name == "segment":
+        return predict_huge(case, predictor, blocks)
+    image = small_enough(case, predictor) if large else read_case_image(case)
+    return Predicted(case, image, predictor.prepared(task.prepare(image, predictor.plan)))

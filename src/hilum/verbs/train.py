@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 
 from hilum import tasks
 from hilum.errors import RunError, StudyError
@@ -33,6 +35,7 @@ from hilum.training.gather import gather_kept, gather_samples, keep_samples, kee
 from hilum.training.lock import held
 from hilum.training.loop import Trainer, Watch, make_fabric, train_fold
 from hilum.training.losses import find_loss
+from hilum.training.parallel import is_first, part_of_batch, processes
 from hilum.training.run import (
     Run,
     check_new,
@@ -51,6 +54,7 @@ from hilum.training.samples import Sample
 from hilum.training.slices import all_slices
 from hilum.training.space import check_space, needed_bytes, working_values
 from hilum.training.tiling import cut_samples, learnt_by_slice
+from hilum.training.tracking import tracked
 from hilum.training.watching import needs_watching
 from hilum.verbs.folding import hold_some_back, plan_folds
 from hilum.verbs.report import report
@@ -62,6 +66,7 @@ CLOSING_S = 4.0
 HASHED_BYTES = 64_000_000
 
 Samples = Mapping[str, Sequence[Sample]]
+Elsewhere = Callable[[Run, Study, Sequence[int]], None]
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Options:
     fold: int | None = None
     init: Path | None = None
     skip_bad: bool = False
+    at_once: int = 1
 
 
 def train(
@@ -91,32 +97,81 @@ def train(
     group_by: str | None = None,
     skip_bad: bool = False,
     watch: Watch | None = None,
+    track: str | None = None,
+    elsewhere: Elsewhere | None = None,
+    at_once: int = 1,
 ) -> Run:
     """Train and validate on a folder of annotated images; the finished Run.
 
-    `minutes` is the wall time of everything, scoring included. Raises StudyError, PlanError, RunError or
-    TrainingError, each with what to do next, before any work wherever that is possible.
+    `minutes` is the wall time of everything, scoring included. `track` tells the history to "tensorboard"
+    or "mlflow". `elsewhere` trains folds on other machines, `at_once` of them side by side. Started by
+    torchrun, all processes train together and the first of them does everything else. Raises StudyError,
+    PlanError, RunError or TrainingError, each with what to do next, before any work wherever that is
+    possible.
     """
     started = time.perf_counter()
     out = Path(out)
     options = Options(Path(splits) if splits else None, fold, Path(init) if init else None, skip_bad)
     wishes = Wishes(minutes, steps, folds, recipe, tuple(settings), device, group_by)
+    options = replace(options, at_once=at_once)
+    if not is_first():
+        return _help(Path(folder), out, options, make_fabric(_any_plan(wishes), parallel=True))
+    watch = tracked(watch, track, out)
+    together = make_fabric(_any_plan(wishes), parallel=True) if processes() > 1 else None
     with held(out):
         if resume:
             forget_beginning(out)
         if resume and (out / "manifest.json").is_file():
             run = open_run(out, trained=False)
-            study = open_study(Path(folder), group_by=run.plan.data.group_by, skip_bad=skip_bad)
-            _check_same(run, study)
-            gathered = gather_kept(_needed(study, run.splits), run.plan, run.cache)
-            samples: Samples = reconciled(gathered, study, run.plan)
+            study, samples = _gathered(run, Path(folder), skip_bad)
         else:
             check_new(out)
             study = open_study(Path(folder), group_by=group_by, skip_bad=skip_bad)
             run, samples = _begin(study, out, wishes, options, started)
+        if together:
+            together.barrier()
+        if elsewhere:
+            elsewhere(run, study, _todo(run.splits, options))
         _train_folds(run, study, samples, options, watch)
         _finish(run, study, started)
     return run
+
+
+def _any_plan(wishes: Wishes) -> Plan:
+    """A plan that says no more than the device: enough to meet the other processes."""
+    plan = Plan()
+    plan.training.device = "cuda" if find_device(wishes.device).kind == "cuda" else "cpu"
+    plan.training.batch = 4096
+    return plan
+
+
+def _help(folder: Path, out: Path, options: Options, together: Fabric) -> Run:
+    """What every process but the first does: wait until the run is begun, then train with it."""
+    together.barrier()
+    run = open_run(out, trained=False)
+    study, samples = _gathered(run, folder, options.skip_bad)
+    _train_folds(run, study, samples, options, None)
+    return run
+
+
+def _gathered(run: Run, folder: Path, skip_bad: bool) -> tuple[Study, Samples]:
+    """The study of a run that was begun, and its samples."""
+    study = open_study(folder, group_by=run.plan.data.group_by, skip_bad=skip_bad)
+    _check_same(run, study)
+    gathered = gather_kept(_needed(study, run.splits), run.plan, run.cache)
+    return study, reconciled(gathered, study, run.plan)
+
+
+def train_one_fold(out: str | Path, folder: str | Path, fold: int, threads: int | None = None) -> None:
+    """Train one fold of a run that was begun, from its last state; nothing where it is finished.
+
+    Raises RunError, StudyError or TrainingError as `train` does.
+    """
+    run = open_run(Path(out), trained=False)
+    if threads is not None:
+        run.plan.training.threads = threads
+    study, samples = _gathered(run, Path(folder), skip_bad=True)
+    _train_folds(run, study, samples, Options(fold=fold), None)
 
 
 def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: float) -> tuple[Run, Samples]:
@@ -135,7 +190,7 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
     decoding_s = time.perf_counter() - reading
     samples = reconciled(gathered, study, planned.plan)
     todo = _todo(splits, options)
-    initial = start_weights(open_run(options.init)) if options.init else None
+    initial = _initial(options, splits, todo[0])
     remaining = (planned.plan.training.minutes or 0) * 60 - (time.perf_counter() - started)
     task = tasks.get_task(planned.plan.task)
     after = task.share_after(planned.plan)
@@ -145,12 +200,15 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
     reserve += keeping_s(gathered)
 
     def trainer() -> Trainer:
-        return _trainer(planned.plan, samples, splits, todo[0], initial)
+        timed = planned.plan.model_copy(deep=True)
+        timed.training.batch = part_of_batch(timed, processes())
+        return _trainer(timed, samples, splits, todo[0], initial)
 
     available = remaining - reserve
-    steps = count_steps(with_less_time(planned.plan, after), trainer, available * (1 - after), len(todo))
+    turns = math.ceil(len(todo) / options.at_once)
+    steps = count_steps(with_less_time(planned.plan, after), trainer, available * (1 - after), turns)
     plan = with_steps(planned.plan, steps)
-    plan = task.plan_after(plan, time_after(plan, steps, available, len(todo), after))
+    plan = task.plan_after(plan, time_after(plan, steps, available, turns, after))
     logger.info("%d steps a fold: %s", steps.count, steps.reason)
     notes = {"started": datetime.now().astimezone().isoformat(timespec="seconds"), "inputs": _hashes(study)}
     run = start_run(out, plan, study, splits, notes)
@@ -205,8 +263,18 @@ def _needed(study: Study, splits: Splits) -> list[Any]:
     return [case for case in study.cases if case.name in names]
 
 
+def _initial(options: Options, splits: Splits, fold: int) -> dict[str, torch.Tensor] | None:
+    """Weights that a fold starts from, of a network that has not seen what this fold is scored on."""
+    return start_weights(open_run(options.init), splits.folds[fold].test) if options.init else None
+
+
 def _trainer(
-    plan: Plan, samples: Samples, splits: Splits, fold: int, initial: Mapping[str, torch.Tensor] | None
+    plan: Plan,
+    samples: Samples,
+    splits: Splits,
+    fold: int,
+    initial: Mapping[str, torch.Tensor] | None,
+    parallel: bool = False,
 ) -> Trainer:
     drawn = [s for name in splits.folds[fold].train for s in samples[name] if s.weight > 0]
     training = with_copies(cut_samples(drawn, plan), plan.training, fold)
@@ -216,7 +284,7 @@ def _trainer(
     if initial is not None:
         initialise(network, initial)
     weights = tasks.get_task(plan.task).class_weights(training, plan)
-    fabric = make_fabric(plan)
+    fabric = make_fabric(plan, parallel)
     held_back = [sample for name in _watched(plan, splits, fold) for sample in samples[name]]
     if learnt_by_slice(plan):
         held_back = all_slices(held_back, plan.training.min_share)
@@ -240,11 +308,11 @@ def _train_folds(run: Run, study: Study, samples: Samples, options: Options, wat
     steps = run.plan.training.steps
     if steps is None:
         raise RunError(f"{run.folder}: plan.yaml holds no training.steps; train again into a new folder")
-    initial = start_weights(open_run(options.init)) if options.init else None
     for index in _todo(run.splits, options):
         state = run.fold(index) / "state" / "state.safetensors"
         if not run.finished(index):
-            trainer = _trainer(run.plan, samples, run.splits, index, initial)
+            initial = _initial(options, run.splits, index)
+            trainer = _trainer(run.plan, samples, run.splits, index, initial, parallel=True)
             network, history = train_fold(
                 trainer,
                 steps,
@@ -253,10 +321,13 @@ def _train_folds(run: Run, study: Study, samples: Samples, options: Options, wat
                 lambda probability, batch: task.measure(probability, batch, run.plan),
             )
             check_there(run)
-            save_fold(run, index, network, history)
-        state.unlink(missing_ok=True)
-        task.train_after(run, study, samples, index)
-        _predict_fold(run, samples, index)
+            if is_first():
+                save_fold(run, index, network, history)
+            trainer.fabric.barrier()
+        if is_first():
+            state.unlink(missing_ok=True)
+            task.train_after(run, study, samples, index)
+            _predict_fold(run, samples, index)
 
 
 def _predict_fold(run: Run, samples: Samples, index: int) -> None:

@@ -1,0 +1,18 @@
+"""Lets a torchvision built for graphics cards be imported beside a CPU build of PyTorch."""
+
+from __future__ import annotations
+
+import torch
+
+KEPT = []
+
+
+def without_operators() -> None:
+    """Declare the compiled operators that torchvision's import asks for; no peer here calls them."""
+    try:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        KEPT.append(library)
+    except RuntimeError:  # a torchvision for CPUs is there and has declared them already
+        return

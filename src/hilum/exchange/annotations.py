@@ -1,0 +1,54 @@
+"""Predicted masks handed on as annotations: GeoJSON for each image, COCO JSON for all of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hilum.errors import PlanError
+from hilum.exchange.coco import CocoWriter
+from hilum.exchange.geojson import write_geojson
+from hilum.exchange.mask_outlines import outlined
+from hilum.image.pyramid_writer import SUFFIXES
+from hilum.planning.plan import Plan
+
+logger = logging.getLogger(__name__)
+COCO_FILE = "coco.json"
+_SUFFIXES = (".png", *SUFFIXES.values())
+
+
+def check_annotations(plan: Plan) -> None:
+    """Raise PlanError where a run has no masks to outline."""
+    if plan.task != "segment":
+        raise PlanError(f"--geojson and --coco hold outlines of masks; this is a {plan.task} run")
+
+
+def write_annotations(
+    out: Path, cases: Mapping[str, str], targets: Sequence[str], geojson: bool, coco: bool
+) -> list[Path]:
+    """Write `geojson/CASE.geojson` and `coco.json` of the masks in `out`; the paths written.
+
+    `cases` maps the names of cases to those of their image files. Volumes have no outlines: they are left
+    out with a warning.
+    """
+    written, writer = [], CocoWriter(targets)
+    for case, file_name in cases.items():
+        paths = {target: _mask(out, target, case) for target in targets}
+        if not all(paths.values()):
+            logger.warning("%s: has no flat masks, so it is left out of GeoJSON and COCO", case)
+            continue
+        found = {target: outlined(path) for target, path in paths.items() if path}
+        if geojson:
+            path = out / "geojson" / f"{case}.geojson"
+            write_geojson(path, found)
+            written.append(path)
+        writer.add(file_name, found)
+    if coco:
+        written.append(writer.write(out / COCO_FILE))
+    return written
+
+
+def _mask(out: Path, target: str, case: str) -> Path | None:
+    paths = (out / "masks" / target / f"{case}{suffix}" for suffix in _SUFFIXES)
+    return next((path for path in paths if path.exists()), None)

@@ -1,0 +1,120 @@
+"""What the command line says of scores, and its progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hilum.training.loop import Progress, Watch
+
+
+def submission_lines(found: dict[str, Any]) -> list[str]:
+    """Mean Dice of a challenge's submission."""
+    return [
+        f"mean Dice {found['mean']:.4f} over {len(found['dice'])} images, 1 where both are empty",
+        f"with the target {found['present']:.4f}; left rightly empty {100 * found['absent']:.0f} %",
+    ]
+
+
+def score_lines(summary: dict[str, Any]) -> list[str]:
+    """The scores of a summary, a line each."""
+    lines = []
+    for name, found in summary.get("targets", {}).items():
+        dice = found.get("dice")
+        if dice:
+            low, high = (f"{end:.3f}" if end is not None else "–" for end in dice["interval"])
+            mean, pooled = (
+                f"{dice[key]:.3f}" if dice[key] is not None else "–" for key in ("mean", "pooled")
+            )
+            lines.append(
+                f"{name}: mean Dice {mean} [{low}, {high}] over {dice['cases']} cases, pooled {pooled}"
+            )
+        lines += _presence_lines(name, found.get("presence"))
+    return [*lines, *_decision_lines(summary), *_detection_lines(summary)]
+
+
+def _decision_lines(summary: dict[str, Any]) -> list[str]:
+    """Scores of a classifier, and its operating point with what it costs."""
+    names = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
+    lines = []
+    for key, name in names.items():
+        if isinstance(score := summary.get(key), dict) and score["value"] is not None:
+            low, high = (f"{end:.3f}" if end is not None else "–" for end in score["interval"])
+            lines.append(f"{name} {score['value']:.3f} [{low}, {high}] over {score['cases']} images")
+    point = summary.get("operating_point", {})
+    if point.get("sensitivity") is not None and point.get("specificity") is not None:
+        lines.append(
+            f"sensitivity {point['sensitivity']:.3f}, specificity {point['specificity']:.3f} for "
+            f"{summary.get('positive')} at threshold {point['threshold']:.3f} ({point['rule']})"
+        )
+    return lines
+
+
+def _detection_lines(summary: dict[str, Any]) -> list[str]:
+    """CPM of a detector, its operating point and how far off its centres are."""
+    if "froc" not in summary:
+        return []
+    cpm, point, away = summary["froc"]["cpm"], summary["operating_point"], summary["distance_mm"]
+    value, low, high = (f"{x:.3f}" if x is not None else "–" for x in (cpm["value"], *cpm["interval"]))
+    lines = [f"CPM {value} [{low}, {high}] over {summary['nodules']} nodules in {summary['scans']} scans"]
+    if point["sensitivity"] is not None:
+        lines.append(
+            f"sensitivity {point['sensitivity']:.3f} at {point['false_positives_a_scan']:.2f} "
+            f"false positives a scan, at threshold {point['threshold']:.3f}"
+        )
+    if away["median"] is not None:
+        lines.append(
+            f"centres off by {away['median']:.1f} mm (median), 90 % by less than {away['p90']:.1f} mm"
+        )
+    return lines
+
+
+def _presence_lines(name: str, found: dict[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    used = "used" if found["used"] else "not used"
+    return [
+        f"{name}: there or not, AUC {found['auc']:.3f}; Dice with empty masks counted "
+        f"{found['challenge_dice']:.3f}, {found['gain']:+.3f} by leaving doubtful ones empty ({used})"
+    ]
+
+
+@contextlib.contextmanager
+def progress_bar(quiet: bool) -> Iterator[Watch | None]:
+    """A progress bar over all folds with loss, Dice and time left; nothing where output is for machines."""
+    if quiet:
+        yield None
+        return
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("fold {task.fields[fold]}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[values]}"),
+    )
+    from rich.console import Console
+
+    bar = Bar(*columns, console=Console(stderr=True))
+    shown: dict[int, Any] = {}
+
+    def watch(progress: Progress) -> None:
+        if progress.fold not in shown:
+            bar.start()
+            shown[progress.fold] = bar.add_task("", total=progress.steps, fold=progress.fold, values="")
+        values = "  ".join(
+            f"{name.removeprefix('dice_')} {value:.2f}"
+            for name, value in progress.values.items()
+            if name == "loss" or name.startswith(("dice_", "accuracy"))
+        )
+        bar.update(shown[progress.fold], completed=progress.step, values=values)
+
+    try:
+        yield watch
+    finally:
+        if shown:
+            bar.stop()

@@ -1,0 +1,174 @@
+"""Masks that are being painted: opened with what the journal holds, changed by strokes, saved soon after."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.errors import HilumError
+from hilum.image.image import Image
+from hilum.studio import journal
+from hilum.studio.mask_files import save_mask
+from hilum.studio.places import Place, place_of
+from hilum.studio.view import View, case_of
+from hilum.study.masks import read_masks
+
+logger = logging.getLogger(__name__)
+KEPT = 8
+SAVE_AFTER_S = 1.5
+
+
+class StaleError(HilumError):
+    """A stroke was made on an older state of the mask than the studio's."""
+
+
+@dataclass(eq=False)
+class Painting:
+    """One mask that is open: its pixels, its journal, and how many strokes it has had since it was opened."""
+
+    case: str
+    target: str
+    mask: NDArray[np.bool_]
+    path: Path
+    version: int = 0
+    last_key: str = ""
+    changed: float | None = None
+    annotated: bool = False
+    recovered: bool = False
+
+
+@dataclass
+class Easel:
+    """The masks that are open, of the targets there are; `view` gives the study as it is now."""
+
+    view: Callable[[], View]
+    targets: Callable[[], list[str]]
+    image: Callable[[str], Image]
+    saved: Callable[[str, str, bool], None]
+    paintings: dict[tuple[str, str], Painting] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def open(self, case: str, target: str) -> Painting:
+        """The mask of a target of a case, with every stroke that the journal still holds.
+
+        Raises HilumError where there is no such case or target.
+        """
+        if target not in self.targets():
+            raise HilumError(f"{target[:60]!r}: is no target of this study; name it first")
+        with self.lock:
+            key = (case, target)
+            if key not in self.paintings:
+                self._make_room()
+                self.paintings[key] = _opened(self.view(), self.image(case), case, target)
+            self.paintings[key] = self.paintings.pop(key)
+            return self.paintings[key]
+
+    def stroke(self, case: str, target: str, stroke: journal.Stroke, version: int) -> int:
+        """Do a stroke: on the disk first, then in memory; the new version. One sent twice is done once.
+
+        Raises StaleError where the page painted on another state of this mask.
+        """
+        with self.lock:
+            painting = self.open(case, target)
+            if stroke.key and stroke.key == painting.last_key:
+                return painting.version
+            if version != painting.version:
+                raise StaleError(
+                    f"{target} of {case} was changed elsewhere; it is loaded again, without the last stroke"
+                )
+            place_of(self.view(), case_of(self.view(), case), target)
+            if not painting.path.is_file():
+                journal.begin(painting.path, case, target, journal.digest(painting.mask))
+            journal.add(painting.path, stroke)
+            journal.apply(painting.mask, stroke)
+            painting.version += 1
+            painting.last_key, painting.changed = stroke.key, time.monotonic()
+            return painting.version
+
+    def begin(self, case: str, target: str) -> None:
+        """Count an image as annotated although nothing is painted: its mask is empty."""
+        with self.lock:
+            self.open(case, target).changed = time.monotonic()
+            self.save(case, target)
+
+    def save(self, case: str, target: str) -> Path | None:
+        """Write a mask that changed; its file, or None where there is nothing to write."""
+        with self.lock:
+            painting = self.paintings.get((case, target))
+            if painting is None or painting.changed is None:
+                return None
+            view = self.view()
+            place = place_of(view, case_of(view, case), target)
+            if painting.path.is_file():
+                journal.note_saving(painting.path, journal.digest(painting.mask))
+            path = save_mask(view, case_of(view, case), target, place, painting.mask, self.image(case))
+            painting.path.unlink(missing_ok=True)
+            painting.changed = None
+            self._forget_sharers(case, target, place)
+            fresh, painting.annotated = not painting.annotated, True
+        self.saved(case, target, fresh)
+        return path
+
+    def save_all(self, older_than_s: float = 0.0) -> list[Path]:
+        """Write every mask whose last stroke is that old. Raises HilumError where the disk refuses."""
+        now, paths = time.monotonic(), []
+        for case, target in list(self.paintings):
+            changed = self.paintings[case, target].changed
+            if changed is not None and now - changed >= older_than_s:
+                path = self.save(case, target)
+                paths += [path] if path else []
+        return paths
+
+    def _forget_sharers(self, case: str, target: str, place: Place) -> None:
+        """Read the other targets anew where one file holds them all, since a pixel belongs to one alone."""
+        if place.encoding.kind == "threshold":
+            return
+        for key, painting in list(self.paintings.items()):
+            if key[0] == case and key[1] != target and painting.changed is None:
+                del self.paintings[key]
+
+    def _make_room(self) -> None:
+        """Forget the masks that were not used for the longest time, of those that are saved."""
+        clean = [key for key, painting in self.paintings.items() if painting.changed is None]
+        for key in clean[: max(0, len(self.paintings) - KEPT + 1)]:
+            del self.paintings[key]
+
+
+def _opened(view: View, image: Image, name: str, target: str) -> Painting:
+    case = case_of(view, name)
+    masks, annotated = read_masks(case, [target], image.shape)
+    path = journal.journal_path(view.root, name, target)
+    rows = journal.read_journal(path)
+    painting = Painting(name, target, masks[0], path, annotated=bool(annotated[0]))
+    if not rows:
+        return painting
+    found = journal.recovered(masks[0], rows)
+    if found is None:
+        aside = path.with_suffix(".aside")
+        path.replace(aside)
+        logger.warning(
+            "%s of %s: its file is another than the one painted on; strokes kept in %s", target, name, aside
+        )
+        return painting
+    if np.array_equal(found, masks[0]):
+        path.unlink()
+    else:
+        painting.mask, painting.changed, painting.recovered = found, time.monotonic(), True
+    return painting
+
+
+def left_over(root: Path) -> list[tuple[str, str]]:
+    """Masks whose journals were left by a studio that ended hard: (case, target)."""
+    found = []
+    for path in sorted((root / journal.FOLDER / "journal").glob("*.jsonl")):
+        rows = journal.read_journal(path)
+        if rows and "case" in rows[0]:
+            found.append((str(rows[0]["case"]), str(rows[0]["target"])))
+    return found

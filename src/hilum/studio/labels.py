@@ -1,0 +1,105 @@
+"""Labels given by a person: kept in study.csv, which every verb reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hilum.errors import HilumError
+from hilum.studio.places import enter_in_table, keep_table, plain_target, write_table
+from hilum.studio.rounds import table
+from hilum.studio.view import View
+from hilum.study.layouts.tables import NAME as TABLE
+from hilum.study.study import Case
+from hilum.training.run import Run
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A case that the model calls otherwise than its label says: how sure it is, 0 to 1."""
+
+    case: str
+    label: str
+    said: str
+    probability: float
+
+
+def label_of(case: Case) -> tuple[str, ...]:
+    """The classes a case is labelled with; none where it is not labelled."""
+    return tuple(name for name, value in case.labels.items() if value == 1)
+
+
+def is_labelled(case: Case) -> bool:
+    """Whether anything is known of a case's classes."""
+    return any(not math.isnan(value) for value in case.labels.values())
+
+
+def give_label(view: View, case: Case, label: str) -> None:
+    """Label an image ("" takes its label back). The first time, study.csv is made of all labels there are.
+
+    Of several labels an image the one is turned on or off. Raises HilumError where labels lie in an archive,
+    or the name cannot be a class.
+    """
+    if case.image.entry is not None or case.image.index is not None:
+        raise HilumError(
+            f"{view.root}: its labels lie in an archive and are not changed; unpack it into files"
+        )
+    path = view.root / TABLE
+    if not path.is_file() and view.study.cases:
+        _write_all(view)
+    keep_table(view.root)
+    several = bool(view.study.classes) and not view.study.exclusive
+    if several and "label" not in (table(path) or [{}])[0]:
+        if label:
+            enter_in_table(view, case, label, "0" if label in label_of(case) else "1")
+        return
+    plain = plain_target(label) if label and label not in view.study.classes else label
+    enter_in_table(view, case, "label", plain)
+
+
+def _write_all(view: View) -> None:
+    """study.csv with every label, group and split as the layout has them."""
+    rows = []
+    for case in view.study.cases:
+        row = {"image": case.image.path.relative_to(view.root).as_posix(), "label": "|".join(label_of(case))}
+        row |= {"group": case.group} if case.group and case.group != case.name else {}
+        row |= {"split": case.split} if case.split in ("train", "val", "test") else {}
+        rows.append(row)
+    columns = list(dict.fromkeys(["image", "label", *(key for row in rows for key in row)]))
+    write_table(view.root / TABLE, columns, rows)
+
+
+def mistakes(run: Run | None, most: int = 60) -> list[Mistake]:
+    """Cases that a classifier gets wrong out of fold, the ones it is most sure of first."""
+    found = [
+        Mistake(row["case"], row["label"], row["class"], float(row[f"probability_{row['class']}"]))
+        for row in (table(run.evaluation / "cases.csv") if run is not None else [])
+        if row.get("correct") == "False" and f"probability_{row.get('class')}" in row
+    ]
+    return sorted(found, key=lambda one: -one.probability)[:most]
+
+
+def judged(run: Run, positive: str) -> list[tuple[float, int]]:
+    """Probability of a class and whether it is so, for every labelled case: what a ROC curve is made of."""
+    key = f"probability_{positive}"
+    rows = table(run.evaluation / "cases.csv")
+    return [
+        (float(row[key]), int(positive in row["label"].split("|")))
+        for row in rows
+        if row.get(key) and row.get("label")
+    ]
+
+
+def froc_rows(run: Run) -> tuple[list[float], list[float], int, int]:
+    """Of a detector: probabilities of nodules found and of false alarms, numbers of nodules and scans."""
+    nodules = table(run.evaluation / "nodules.csv")
+    false = [row for row in table(run.evaluation / "candidates.csv") if row.get("status") == "false"]
+    hits = [float(row["probability"]) for row in nodules if row.get("probability")]
+    scans = len(table(run.evaluation / "cases.csv"))
+    return hits, [float(row["probability"]) for row in false], len(nodules), scans
+
+
+def free_classes(view: View, named: Sequence[str]) -> list[str]:
+    """Classes to choose from: those of the study, then those named in the studio."""
+    return list(dict.fromkeys([*view.study.classes, *named]))

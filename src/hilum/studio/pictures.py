@@ -1,0 +1,214 @@
+"""Images as the page shows them: planes of a volume, window and level, tiles at every zoom, thumbnails."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.errors import HilumError
+from hilum.image.colours import target_colour, to_display
+from hilum.image.image import Image
+from hilum.studio.journal import plane_of
+
+TILE = 512
+LIMIT_BYTES = 600_000_000
+THUMBNAIL = 320
+CT_PRESETS = {"lung": (-1350.0, 150.0), "soft tissue": (-160.0, 240.0), "bone": (-500.0, 1300.0)}
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which values become black and white."""
+
+    low: float
+    high: float
+
+
+@dataclass
+class Images:
+    """The images looked at last, decoded, up to so many bytes; `read` decodes one by its case's name."""
+
+    read: Callable[[str], Image]
+    limit_bytes: int = LIMIT_BYTES
+    held: OrderedDict[str, Image] = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, name: str) -> Image:
+        """The image of a case. Raises HilumError where it cannot be read."""
+        with self.lock:
+            if name not in self.held:
+                self.held[name] = self.read(name)
+            self.held.move_to_end(name)
+            while (
+                len(self.held) > 1 and sum(one.array.nbytes for one in self.held.values()) > self.limit_bytes
+            ):
+                self.held.popitem(last=False)
+            return self.held[name]
+
+    def forget(self) -> None:
+        """Forget all of them, since files have changed."""
+        with self.lock:
+            self.held.clear()
+
+
+def plane(image: Image, axis: int = 0, index: int = 0) -> NDArray[Any]:
+    """A plane (C, Y, X) of an image, across `axis` (0 to 2) of a volume.
+
+    >>> plane(Image(np.zeros((1, 4, 5, 6))), 1, 2).shape
+    (1, 4, 6)
+    """
+    if image.array.ndim == 3:
+        return image.array
+    return np.stack([plane_of(channel, axis, index) for channel in image.array])
+
+
+def aspect(image: Image, axis: int = 0) -> float:
+    """Height of a pixel of a plane by its width, 1 where the spacing is not known."""
+    sizes = image.spacing.sizes
+    if not image.spacing.known:
+        return 1.0
+    rest = sizes if len(sizes) == 2 else [size for at, size in enumerate(sizes) if at != axis]
+    return float(rest[0] / rest[1])
+
+
+def natural_window(image: Image) -> Window | None:
+    """The window an image opens with; None for 8-bit colours, which are shown as they are."""
+    array = image.array
+    if array.dtype == np.uint8 and len(array) == 3:
+        return None
+    if array.dtype == np.uint8:
+        return Window(0.0, 255.0)
+    if looks_like_ct(image):
+        return Window(*CT_PRESETS["lung"])
+    values = array.reshape(-1)[:: max(1, array.size // 500_000)]
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return Window(0.0, 1.0)
+    low, high = np.percentile(values, (0.5, 99.5))
+    return Window(float(low), float(high) if high > low else float(low) + 1)
+
+
+def looks_like_ct(image: Image) -> bool:
+    """Whether values can be Hounsfield units: a signed volume with air far below zero."""
+    array = image.array
+    if array.ndim != 4 or array.dtype.kind not in "if":
+        return False
+    return float(array[:, :: max(1, array.shape[1] // 8)].min()) <= -500
+
+
+def levels(shape: Sequence[int]) -> int:
+    """How many zoom levels a plane has: the last fits one tile.
+
+    >>> levels((400, 500)), levels((2000, 1000))
+    (1, 3)
+    """
+    count, side = 1, max(shape)
+    while side > TILE:
+        count, side = count + 1, -(-side // 2)
+    return count
+
+
+def tile(values: NDArray[Any], level: int, row: int, column: int, window: Window | None) -> Pixels:
+    """A tile (Y, X, 3) of a plane (C, Y, X) at 1/2^level, as the screen shows it.
+
+    Raises HilumError where there is no such tile.
+    """
+    step = 2**level
+    size = TILE * step
+    height, width = values.shape[1:]
+    if not (0 <= level < levels((height, width)) and 0 <= row * size < height and 0 <= column * size < width):
+        raise HilumError(f"there is no tile {row}, {column} at level {level}")
+    part = values[:, row * size : (row + 1) * size, column * size : (column + 1) * size]
+    return shown(shrunk(part, step), window)
+
+
+def shown(values: NDArray[Any], window: Window | None) -> Pixels:
+    """Values (C, Y, X) as RGB (Y, X, 3)."""
+    limits = (window.low, window.high) if window else None
+    if limits is None and not (values.dtype == np.uint8 and len(values) == 3):
+        limits = (float(np.nanmin(values)), float(np.nanmax(values)))
+    return to_display(Image(values), limits)
+
+
+def shrunk(values: NDArray[Any], step: int) -> NDArray[Any]:
+    """Values (C, Y, X) at 1/step, each the mean of a square; the far ends are repeated to fill theirs."""
+    if step == 1:
+        return values
+    height, width = values.shape[1:]
+    padded = np.pad(values, ((0, 0), (0, -height % step), (0, -width % step)), mode="edge")
+    blocks = padded.reshape(len(values), padded.shape[1] // step, step, padded.shape[2] // step, step)
+    mean = blocks.mean(axis=(2, 4), dtype=np.float32)
+    return np.asarray(mean if values.dtype.kind == "f" else np.rint(mean).astype(values.dtype))
+
+
+def png(picture: Pixels) -> bytes:
+    """A picture (Y, X) or (Y, X, 3) as PNG, packed quickly; grey where all channels are alike."""
+    import imagecodecs
+
+    if picture.ndim == 3 and np.array_equal(picture[..., 0], picture[..., 1]):
+        same = np.array_equal(picture[..., 0], picture[..., 2])
+        picture = picture[..., 0] if same else picture
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(picture), level=1))
+
+
+def jpeg(picture: Pixels, quality: int = 85) -> bytes:
+    """A picture (Y, X, 3) as JPEG, for thumbnails."""
+    from PIL import Image as Pillow
+
+    content = io.BytesIO()
+    Pillow.fromarray(picture).save(content, "JPEG", quality=quality)
+    return content.getvalue()
+
+
+def thumbnail(
+    image: Image, masks: dict[int, NDArray[np.bool_]] | None = None, side: int = THUMBNAIL
+) -> Pixels:
+    """A small picture (Y, X, 3), of a volume its middle plane, with masks of targets (by colour) drawn in."""
+    from PIL import Image as Pillow
+
+    index = _telling(image, masks)
+    values = plane(image, 0, index)
+    step = max(1, max(values.shape[1:]) // (2 * side))
+    picture = shown(values[:, ::step, ::step] if step > 1 else values, natural_window(image))
+    ratio = aspect(image)
+    height, width = picture.shape[0] * ratio, float(picture.shape[1])
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.array(Pillow.fromarray(picture).resize(size, Pillow.Resampling.BILINEAR))
+    for colour, mask in (masks or {}).items():
+        _drawn(small, mask if mask.ndim == 2 else mask[index], size, target_colour(colour).rgb)
+    return small
+
+
+def _telling(image: Image, masks: dict[int, NDArray[np.bool_]] | None) -> int:
+    """The plane of a volume that holds most of its masks, else the middle one."""
+    if image.array.ndim == 3:
+        return 0
+    counts = sum((mask.sum(axis=(1, 2)) for mask in (masks or {}).values()), np.zeros(image.shape[0]))
+    return int(counts.argmax()) if np.any(counts) else image.shape[0] // 2
+
+
+def _drawn(
+    small: Pixels, mask: NDArray[np.bool_], size: tuple[int, int], colour: tuple[int, int, int]
+) -> None:
+    """Tint the inside of a mask lightly and draw its rim, in place."""
+    from PIL import Image as Pillow
+
+    grey = Pillow.fromarray(mask.astype(np.uint8) * 255).resize(size, Pillow.Resampling.BOX)
+    inside = np.asarray(grey) > 127
+    rim = inside & ~(
+        np.pad(inside, 1, mode="edge")[:-2, 1:-1]
+        & np.pad(inside, 1, mode="edge")[2:, 1:-1]
+        & np.pad(inside, 1, mode="edge")[1:-1, :-2]
+        & np.pad(inside, 1, mode="edge")[1:-1, 2:]
+    )
+    small[inside] = (0.75 * small[inside] + 0.25 * np.array(colour)).astype(np.uint8)
+    small[rim] = colour

@@ -1,0 +1,247 @@
+"""Where a mask belongs in a study's own layout, and how its file says "inside"."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from hilum.errors import HilumError
+from hilum.files import write_text
+from hilum.image.readers import probe
+from hilum.studio.view import View
+from hilum.study.encodings import luminance, open_mask
+from hilum.study.layouts.tables import NAME as TABLE
+from hilum.study.layouts.tables import read_rows
+from hilum.study.listing import Listing
+from hilum.study.names import DEFAULT_TARGET, is_image_word, is_mask_word, stem, suffix, target_name
+from hilum.study.study import Case, Encoding, MaskSource, Source
+
+LOSSLESS = (".png", ".tif", ".tiff", ".npy", ".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
+THRESHOLD = Encoding("threshold", 127.0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """The file of a mask: `path` and `encoding`, `old` to take over from, `pattern` to learn its value of."""
+
+    path: Path
+    encoding: Encoding
+    old: Path | None = None
+    pattern: Source | None = None
+    in_table: bool = False
+
+
+def place_of(view: View, case: Case, target: str) -> Place:
+    """Where the mask of a target of a case is, or would be. Raises HilumError where it cannot be painted."""
+    if target in case.masks:
+        return _own_place(case, target, case.masks[target])
+    return _new_place(view, case, target)
+
+
+def why_not(view: View, case: Case, target: str) -> str:
+    """Why a mask cannot be painted; empty where it can be."""
+    try:
+        place_of(view, case, target)
+    except HilumError as error:
+        return str(error)
+    return ""
+
+
+def _own_place(case: Case, target: str, mask: MaskSource) -> Place:
+    source = mask.sources[0]
+    if len(mask.sources) > 1:
+        raise HilumError(
+            f"{target} of {case.name} comes from {len(mask.sources)} files (parts or readers), which are not "
+            "painted over: bring them together in one file"
+        )
+    if source.entry is not None or source.index is not None:
+        raise HilumError(f"{source}: lies in an archive, which is not painted over; unpack it into files")
+    path = _lossless(source.path, case)
+    if path != source.path and path.exists():
+        raise HilumError(f"{path}: is there beside {source.path.name}; keep one of them")
+    return Place(path, mask.encoding, source.path, source)
+
+
+def _lossless(path: Path, case: Case) -> Path:
+    """The path with a suffix that keeps every pixel."""
+    if suffix(path) in LOSSLESS:
+        return path
+    return path.with_name(stem(path) + _suffix(case))
+
+
+def _suffix(case: Case) -> str:
+    """The suffix of masks of a flat image or of a volume."""
+    header = probe(case.image.path, case.image.entry, case.image.index)
+    return ".png" if len(header.shape) == 2 else ".nii.gz"
+
+
+def inside_value(place: Place) -> float:
+    """The value for inside that the other masks use, so that all are told from background alike."""
+    encoding, source = place.encoding, place.pattern
+    if encoding.kind != "threshold":
+        return encoding.value
+    if source is None:
+        return 255.0
+    values = luminance(open_mask(source, encoding))
+    above = values[values > encoding.value]
+    if above.size and suffix(source.path) in LOSSLESS:
+        return float(above.max())
+    return 255.0 if encoding.value >= 127 else max(1.0, 2 * encoding.value)
+
+
+def _new_place(view: View, case: Case, target: str) -> Place:
+    table = view.root / TABLE
+    if table.is_file():
+        path = view.root / "masks" / target / f"{case.name}{_suffix(case)}"
+        return Place(path, THRESHOLD, in_table=True)
+    pattern = next((one for one in view.cases if target in one.masks), None)
+    if pattern is not None:
+        return _as_in(pattern, case, pattern.masks[target], target)
+    other = next((one for one in view.cases if one.masks), None)
+    if other is not None:
+        return _beside(other, case, target)
+    return _first_place(view, case, target)
+
+
+def _as_in(pattern: Case, case: Case, mask: MaskSource, target: str) -> Place:
+    """As the mask of another case lies to its image, so this one to its own."""
+    own = _own_place(pattern, target, mask)
+    return Place(_moved(pattern, case, mask.sources[0].path), own.encoding, pattern=own.pattern)
+
+
+def _moved(pattern: Case, case: Case, mask: Path) -> Path:
+    """The path of a mask, taken from the image of `pattern` over to the image of `case`."""
+    image, name = pattern.image.path, stem(mask)
+    own, new = stem(image), stem(case.image.path)
+    if name.startswith(own):
+        name = new + name[len(own) :]
+    elif name.endswith(own):
+        name = name[: -len(own)] + new
+    elif own.startswith(name) and new.endswith(own[len(name) :]):
+        name = new[: len(new) - len(own) + len(name)]
+    folder = case.image.path.parent / os.path.relpath(mask.parent, image.parent)
+    path = Path(os.path.normpath(folder)) / (name + suffix(mask))
+    path = path if suffix(mask) in LOSSLESS else path.with_name(name + _suffix(case))
+    if path == case.image.path:
+        raise HilumError(f"{case.name}: where its mask belongs cannot be told from {mask}; name one by hand")
+    return path
+
+
+def _beside(other: Case, case: Case, target: str) -> Place:
+    """A new target beside one that is there: its own folder, or one inside the folder of masks."""
+    known, mask = next(iter(other.masks.items()))
+    path = mask.sources[0].path
+    if mask.encoding.kind != "threshold":
+        raise HilumError(
+            f"this study keeps all its targets in one file ({path.name}); a further one needs its value "
+            "there: draw it once in the program that made the masks"
+        )
+    if path.parent == other.image.path.parent:
+        raise HilumError(
+            f"the mask of {known} lies beside its image, where there is room for one target only; move the "
+            "images into images/ and the masks into masks/NAME/"
+        )
+    path = _moved(other, case, path)
+    if is_mask_word(path.parent.name) or known == DEFAULT_TARGET:
+        folder = path.parent / target
+    else:
+        folder = path.parent.parent / target
+    return Place(folder / (stem(case.image.path) + suffix(path)), THRESHOLD)
+
+
+def _first_place(view: View, case: Case, target: str) -> Place:
+    """In a study without any annotation: masks/TARGET/ beside images/."""
+    image = case.image.path
+    parts = image.relative_to(view.root).parts
+    at = next((k for k, part in enumerate(parts[:-1]) if is_image_word(part)), None)
+    if at is None:
+        raise LooseImagesError(
+            "masks need their images in a folder `images`: let the studio move them there, or move them"
+        )
+    folder = view.root.joinpath(*parts[:at], "masks", target, *parts[at + 1 : -1])
+    return Place(folder / (stem(image) + _suffix(case)), THRESHOLD)
+
+
+class LooseImagesError(HilumError):
+    """Images lie loose in a folder, and no layout has a place for their masks."""
+
+
+def gather_images(view: View) -> int:
+    """Move the images that lie loose in a folder without annotations into `images/`; how many there were."""
+    if any(case.masks or case.labels for case in view.cases):
+        raise HilumError(f"{view.root}: has annotations already, so its images stay where they are")
+    home = view.root / "images"
+    moved = 0
+    for case in view.cases:
+        path = case.image.path
+        if any(is_image_word(part) for part in path.relative_to(view.root).parts[:-1]):
+            continue
+        new = home / path.relative_to(view.root)
+        new.parent.mkdir(parents=True, exist_ok=True)
+        for part in _parts_of(path):
+            part.rename(new.with_name(part.name))
+        moved += 1
+    return moved
+
+
+def _parts_of(path: Path) -> list[Path]:
+    """A file, with its pixels where these lie in another of the same name."""
+    if suffix(path) not in (".mhd", ".nhdr"):
+        return [path]
+    return [path, *(one for end in (".raw", ".zraw", ".raw.gz") if (one := path.with_suffix(end)).is_file())]
+
+
+def keep_table(root: Path) -> None:
+    """Keep a copy of study.csv as it was before the studio first wrote into it."""
+    kept = root / ".studio" / "originals" / TABLE
+    if (root / TABLE).is_file() and not kept.exists():
+        write_text(kept, (root / TABLE).read_text(encoding="utf-8-sig"))
+
+
+def enter_in_table(view: View, case: Case, column: str, cell: str) -> None:
+    """Put a mask's path or a label into study.csv, in an image's row; both are made if missing."""
+    path = view.root / TABLE
+    rows = _rows(path)
+    name = case.image.path.relative_to(view.root).as_posix()
+    columns = list(rows[0]) if rows else ["image"]
+    columns += [column] if column not in columns else []
+    row = next((row for row in rows if row["image"].replace("\\", "/") == name), None)
+    if row is None:
+        row = {"image": name}
+        rows.append(row)
+    row[column] = cell
+    write_table(path, columns, rows)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Rows of study.csv; none where it is not there or holds no more than its head."""
+    if not path.is_file() or "\n" not in path.read_text(encoding="utf-8-sig").strip():
+        return []
+    return read_rows(Listing(path.parent, ()), PurePosixPath(path.name))
+
+
+def write_table(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
+    """Write study.csv, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def plain_target(name: str) -> str:
+    """A name that a person typed as one that can be a folder's. Raises HilumError where it cannot be.
+
+    >>> plain_target(" Nerve 1 ")
+    'Nerve 1'
+    """
+    text = name.strip()
+    good = all(letter.isalnum() or letter in " _-" for letter in text)
+    if not text or not good or len(text) > 60 or target_name(text) != text or is_image_word(text):
+        raise HilumError(
+            f"{text[:60]!r} cannot name a target: use letters, digits, spaces, _ and -, and no word like mask"
+        )
+    return text

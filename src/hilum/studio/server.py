@@ -1,0 +1,182 @@
+"""The studio's server: on this machine alone, behind a token, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import secrets
+import socket
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hilum.errors import HilumError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from hilum.studio.desk import Desk
+    from hilum.studio.guard import App
+
+logger = logging.getLogger(__name__)
+HOST = "127.0.0.1"
+PORT = 8321
+
+
+def serve(
+    folder: str | Path,
+    *,
+    port: int | None = None,
+    runs: str | Path | None = None,
+    browser: bool = True,
+    told: Callable[[str], None] = logger.info,
+) -> None:
+    """Open the studio on a folder and serve it until Ctrl-C; `told` gets its address with the token.
+
+    `port` is the first free one from 8321 where none is given, `runs` where trainings go (beside the folder).
+    Raises HilumError where the extra is missing or the port is taken, StudyError where there is no image.
+    """
+    check_installed()
+    from hilum.studio.desk import open_desk
+
+    listener = listen(port)
+    desk = open_desk(Path(folder), Path(runs).resolve() if runs else None)
+    token = secrets.token_urlsafe(24)
+    app = make_app(desk, token)
+    listener.listen(64)
+    address = f"http://{HOST}:{listener.getsockname()[1]}/?token={token}"
+    told(f"The studio is open at\n\n    {address}\n\nKeep this window; Ctrl-C ends it, and nothing is lost.")
+    if browser:
+        webbrowser.open(address)
+    run_server(app, listener)
+
+
+def check_installed() -> None:
+    """Raise HilumError that says what to type where the studio's own packages are missing."""
+    missing = [name for name in ("nicegui", "fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise HilumError(f"the studio needs {', '.join(missing)}; type: pip install 'hilum[studio]'")
+
+
+def listen(port: int | None) -> socket.socket:
+    """A socket on this machine's own address. Raises HilumError where the port is taken."""
+    for number in [port] if port is not None else [*range(PORT, PORT + 20), 0]:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, number))
+        except (OSError, OverflowError):
+            listener.close()
+            continue
+        return listener
+    raise HilumError(f"--port {port}: is taken or not allowed; leave --port out for a free one")
+
+
+def make_app(desk: Desk, token: str) -> App:
+    """The whole web application of one desk, behind its guard."""
+    from fastapi import FastAPI
+    from nicegui import ui
+    from starlette.staticfiles import StaticFiles
+
+    from hilum.studio.api import make_router
+    from hilum.studio.guard import guarded
+    from hilum.studio.pages.canvas import STATIC
+
+    app = FastAPI(
+        title="Hilum studio", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_saving(desk)
+    )
+    app.include_router(make_router(desk))
+    app.mount("/studio-static", StaticFiles(directory=STATIC))
+    _add_pages(desk)
+    ui.run_with(
+        app, title="Hilum studio", tailwind=False, show_welcome_message=False, favicon=_ICON, language="en-US"
+    )
+    return guarded(app, token)
+
+
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+    '<circle cx="16" cy="16" r="14" fill="#00577f"/>'
+    '<path d="M10 8v16M22 8v16M10 16h12" stroke="#fff" stroke-width="3.2" stroke-linecap="round"/></svg>'
+)
+
+
+def _saving(desk: Desk) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    """Write masks to their files soon after their last stroke, and all of them when the studio ends."""
+    from hilum.studio.easel import SAVE_AFTER_S
+
+    async def keep_saving() -> None:
+        while True:
+            await asyncio.sleep(SAVE_AFTER_S / 2)
+            try:
+                await asyncio.to_thread(desk.easel.save_all, SAVE_AFTER_S)
+            except HilumError as error:
+                logger.warning("%s", error)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(keep_saving())
+        yield
+        task.cancel()
+        try:
+            desk.easel.save_all()
+        except HilumError as error:
+            logger.warning("%s", error)
+
+    return lifespan
+
+
+def _add_pages(desk: Desk) -> None:
+    from nicegui import ui
+
+    from hilum.studio.pages.images import images_page
+    from hilum.studio.pages.label import label_page
+    from hilum.studio.pages.next_images import next_page
+    from hilum.studio.pages.paint import paint_page
+    from hilum.studio.pages.results import results_page
+    from hilum.studio.pages.train import train_page
+
+    @ui.page("/")
+    def images() -> None:
+        images_page(desk)
+
+    @ui.page("/paint")
+    def paint(case: str = "") -> None:
+        paint_page(desk, case)
+
+    @ui.page("/label")
+    def label(case: str = "") -> None:
+        label_page(desk, case)
+
+    @ui.page("/train")
+    def train() -> None:
+        train_page(desk)
+
+    @ui.page("/results")
+    def results(run: str = "") -> None:
+        results_page(desk, run)
+
+    @ui.page("/next")
+    def next_images() -> None:
+        next_page(desk)
+
+
+def run_server(app: App, listener: socket.socket) -> None:
+    """Serve until Ctrl-C."""
+    import uvicorn
+
+    config: Any = uvicorn.Config(
+        app,
+        log_level="warning",
+        ws_max_size=64_000_000,
+        timeout_graceful_shutdown=3,
+        access_log=False,
+        lifespan="on",
+    )
+    logging.getLogger("nicegui").setLevel(logging.WARNING)
+    server = uvicorn.Server(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])

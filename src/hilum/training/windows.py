@@ -1,0 +1,147 @@
+"""A huge image as a network sees it, window by window: the same numbers as if it were prepared whole."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hilum.errors import ImageError
+from hilum.image.illumination import coarse_light, light_window, relative_to
+from hilum.image.limits import shown
+from hilum.image.pyramid import Pyramid
+from hilum.image.resampling import needed_part, resized_window
+from hilum.image.spacing import Spacing
+from hilum.image.thumbnail import as_numbers, thumbnail, tissue_mask
+from hilum.planning.plan import DataPlan
+from hilum.training.prepare import match_channels, normalise, working_shape
+
+logger = logging.getLogger(__name__)
+# Up to here light and intensities are those of every pixel; beyond, of a thumbnail and of sampled windows.
+EXACT_PIXELS = 16_000_000
+SAMPLES = 400
+SAMPLE_SIDE = 64
+# Pixels are averaged by at least this factor in each direction, whatever level of a pyramid they come from.
+LEAST_MEANS = 4
+READ_PIXELS = 6_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class WorkingImage:
+    """A pyramid at a plan's working resolution: its `shape` (Y', X'), and the `level` that is read.
+
+    `light` (C, 96, 96) is the background light to divide by, `statistics` mean and spread of the image
+    where the plan normalises each image by its own. `tissue` (Y, X) is a map of where there is anything.
+    """
+
+    pyramid: Pyramid
+    data: DataPlan
+    shape: tuple[int, int]
+    level: int
+    light: NDArray[np.float32] | None
+    statistics: tuple[float, float] | None
+    tissue: NDArray[np.bool_]
+
+    def window(self, y0: int, y1: int, x0: int, x1: int) -> Tensor:
+        """The network's input (C, y1 - y0, x1 - x0), float32 and normalised.
+
+        Raises ImageError for NaN or infinite pixels, and for values too large to be normalised.
+        """
+        x = self.measured(y0, y1, x0, x1)
+        if self.statistics is None:
+            x = normalise(x, self.data)
+        else:
+            x = (x - self.statistics[0]) / max(self.statistics[1], 1e-3)
+        if not bool(torch.isfinite(x).all()):
+            path = shown(self.pyramid.path)
+            raise ImageError(
+                f"{path}: holds NaN, infinite or too large pixels; replace them, for example by 0"
+            )
+        return x
+
+    def measured(self, y0: int, y1: int, x0: int, x1: int) -> Tensor:
+        """The same before it is normalised, in the image's own units; read in bands of bounded size."""
+        size = self.pyramid.levels[self.level].shape
+        top, bottom, left, right = needed_part(size, self.shape, (y0, y1, x0, x1))
+        rows = max(1, int((y1 - y0) * READ_PIXELS / max(1, (bottom - top) * (right - left))))
+        bands = [self._band(at, min(at + rows, y1), x0, x1) for at in range(y0, y1, rows)]
+        return torch.cat(bands, 1) if len(bands) > 1 else bands[0]
+
+    def _band(self, y0: int, y1: int, x0: int, x1: int) -> Tensor:
+        size = self.pyramid.levels[self.level].shape
+        top, bottom, left, right = needed_part(size, self.shape, (y0, y1, x0, x1))
+        part = self.pyramid.read_window(top, left, bottom - top, right - left, self.level)
+        if self.light is not None:
+            light = light_window(self.light, size, (top, bottom, left, right))
+            x = torch.from_numpy(relative_to(part, light))
+        else:
+            x = torch.from_numpy(as_numbers(part)).float()
+        x = match_channels(x, self.data.channels, shown(self.pyramid.path))
+        return resized_window(x, (top, left), size, self.shape, (y0, y1, x0, x1))
+
+    def has_tissue(self, y0: int, y1: int, x0: int, x1: int) -> bool:
+        """Whether the tissue map shows anything in a window of the working image."""
+        down, across = (side / own for side, own in zip(self.tissue.shape, self.shape, strict=True))
+        rows = slice(int(y0 * down), int(np.ceil(y1 * down)))
+        return bool(self.tissue[rows, int(x0 * across) : int(np.ceil(x1 * across))].any())
+
+
+def working_image(
+    pyramid: Pyramid, data: DataPlan, spacing: Spacing | None = None, skip_glass: bool = True
+) -> WorkingImage:
+    """A pyramid made ready for a plan: its shape, level, background light, statistics and tissue.
+
+    Raises ImageError where its channels or spacing do not fit the plan.
+    """
+    height, width = working_shape(pyramid.shape, data, spacing or pyramid.spacing)
+    factor = min(own / new for own, new in zip(pyramid.shape, (height, width), strict=True))
+    level = pyramid.level_for(max(1.0, factor / LEAST_MEANS))
+    light = None
+    if data.flatten_light:
+        light = coarse_light(
+            thumbnail(pyramid, EXACT_PIXELS if pyramid.pixels <= EXACT_PIXELS else EXACT_PIXELS // 4)
+        )
+    tissue = np.ones((1, 1), bool)
+    if skip_glass:
+        small = thumbnail(pyramid)
+        if light is not None:
+            small = relative_to(
+                small, light_window(light, small.shape[1:], (0, small.shape[1], 0, small.shape[2]))
+            )
+        top = 1.0 if light is not None else _highest(pyramid.dtype)
+        tissue = tissue_mask(small, top)
+    found = WorkingImage(pyramid, data, (height, width), level, light, None, tissue)
+    if data.normalise != "image":
+        return found
+    return WorkingImage(pyramid, data, found.shape, level, light, _statistics(found), tissue)
+
+
+def _highest(dtype: np.dtype[Any]) -> float:
+    return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
+
+
+def _statistics(image: WorkingImage) -> tuple[float, float]:
+    """Mean and standard deviation: of all pixels up to EXACT_PIXELS, else of windows all over the image."""
+    height, width = image.shape
+    if height * width <= EXACT_PIXELS:
+        rows = max(1, 1_000_000 // width)
+        windows = [(at, min(at + rows, height), 0, width) for at in range(0, height, rows)]
+    else:
+        side = round(SAMPLES**0.5)
+        tops = np.linspace(0, height - SAMPLE_SIDE, side).astype(int).tolist()
+        lefts = np.linspace(0, width - SAMPLE_SIDE, side).astype(int).tolist()
+        windows = [(top, top + SAMPLE_SIDE, left, left + SAMPLE_SIDE) for top in tops for left in lefts]
+        logger.info("mean and spread of intensities from %d windows of the image", len(windows))
+    count, total, square = 0, 0.0, 0.0
+    for window in windows:
+        x = image.measured(*window).double()
+        count += x.numel()
+        total += float(x.sum())
+        square += float((x * x).sum())
+    mean = total / count
+    return mean, max(0.0, square / count - mean * mean) ** 0.5

@@ -1,0 +1,39 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from hilum.errors import HilumError
+from hilum.service.limits import Limits, is_loopback
+
+httpx = pytest.importorskip("httpx")
+spec = importlib.util.spec_from_file_location("service_conftest", Path(__file__).with_name("conftest.py"))
+service_conftest = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(service_conftest)
+
+
+def test_elsewhere_than_on_loopback_a_token_is_made_and_asked_for(phantom_run, picture, tmp_path):
+    words = ("--host", "0.0.0.0", "--waiting", "1", "--batch", "1", "--limit-s", "0.1")
+    with service_conftest.served(phantom_run.folder, *words, temporary=tmp_path / "t") as (url, lines):
+        url = url.replace("0.0.0.0", "127.0.0.1")
+        token = lines.match(r"token: (\S+)")[1]
+        right = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(f"{url}/health").status_code == 200
+        assert httpx.get(f"{url}/info").status_code == 401
+        assert httpx.get(f"{url}/info", headers={"Authorization": "Bearer no"}).status_code == 401
+        assert httpx.get(f"{url}/info", headers=right).status_code == 200
+        assert httpx.post(f"{url}/predict", files={"file": b"x"}).status_code == 401
+        late = httpx.post(f"{url}/predict", files={"file": picture.read_bytes()}, headers=right, timeout=60)
+        assert late.status_code == 504, "the first prediction takes longer than a tenth of a second"
+
+
+def test_limits_are_checked():
+    with pytest.raises(HilumError, match="above zero"):
+        Limits(seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"), [("::1", True), ("127.9.9.9", True), ("192.168.0.1", False), ("a.example", False)]
+)
+def test_loopback(host, loopback):
+    assert is_loopback(host) is loopback
