@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import random
 import re
 import shutil
@@ -34,6 +33,8 @@ from typing import Any
 
 import numpy as np
 
+from hilum.training.run import processor_name
+
 RESULTS = Path(__file__).parent / "results" / "studio.jsonl"
 QUICK = ("training.threads=1", "model.settings.width=4", "scoring.bootstrap=50")
 
@@ -41,12 +42,20 @@ QUICK = ("training.threads=1", "model.settings.width=4", "scoring.bootstrap=50")
 def record(what: str, **found: Any) -> None:
     """Append a row and print it."""
     now = datetime.now().astimezone().isoformat(timespec="seconds")
-    row = {"what": what, "date": now, "command": " ".join(sys.argv), "machine": platform.platform(), **found}
+    row = {"what": what, "date": now, "command": _command(), "machine": processor_name(), **found}
     RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(row) + "\n")
     shown = ", ".join(f"{key} {value}" for key, value in found.items() if not isinstance(value, list))
-    print(f"| {now[:10]} | `python bench/studio.py {' '.join(sys.argv[1:])}` | {what}: {shown} |")
+    print(f"| {now[:10]} | `{_command()}` | {what}: {shown} |")
+
+
+def _command() -> str:
+    """The command line without the machine's own folders."""
+    words = [
+        "OUT" if before == "--out" else word for before, word in zip(sys.argv, sys.argv[1:], strict=False)
+    ]
+    return " ".join(["python bench/studio.py", *words])
 
 
 @contextlib.contextmanager
@@ -59,8 +68,14 @@ def studio(folder: Path, runs: Path) -> Iterator[tuple[str, subprocess.Popen[str
     if process.stdout is None:
         raise SystemExit("the studio has no output")
     try:
-        lines = iter(process.stdout.readline, "")
-        yield next(match[0] for line in lines if (match := re.search(r"http://\S+token=\S+", line))), process
+        told = []
+        for line in iter(process.stdout.readline, ""):
+            told.append(line)
+            if match := re.search(r"http://\S+token=\S+", line):
+                break
+        else:
+            raise SystemExit(f"the studio did not start:\n{''.join(told)}")
+        yield match[0], process
     finally:
         process.terminate()
         process.wait(timeout=180)

@@ -80,7 +80,7 @@ def pairs(view: View, before: Run, after: Run) -> list[Pair]:
                 continue
             truth = read_masks(case, [target], masks[1].shape)[0][0]
             scores = [overlap(truth, mask).dice for mask in masks if mask is not None]
-            if not any(map(np.isnan, scores)):
+            if truth.any() and not any(map(np.isnan, scores)):
                 result.append(Pair(case.name, case.group, target, *scores))
     return result
 
@@ -110,5 +110,6 @@ def changes(found: Sequence[Pair]) -> list[Change]:
 
 
 def better(found: Sequence[Change]) -> bool:
-    """Whether the later round can take over: its mean over targets is not below the earlier one's."""
-    return not found or sum(change.difference for change in found) >= 0
+    """Whether the later round can take over: no target is clearly worse, nor is the mean over targets."""
+    worse = any(change.verdict == "worse" for change in found)
+    return not worse and (not found or sum(change.difference for change in found) >= 0)
