@@ -164,7 +164,7 @@ def augmentation() -> Iterator[Row]:
             continue
         theirs = 1 / cpu_s(make(image, masks, settings.patch), 8)
         note = "a crop of image and masks: turned, zoomed, mirrored, contrast and brightness changed"
-        yield Row("augmentation", ours, "crops/s", theirs, f"{name}, the same moves", note)
+        yield Row("augmentation", ours, "crops/s", theirs, f"{name}, like moves, crop by crop", note)
 
 
 def decoding() -> Iterator[Row]:
