@@ -191,7 +191,7 @@ def test_nothing_is_trained_where_nothing_is_annotated(tmp_path, write):
 
 def test_the_next_round_goes_on_from_the_model_with_its_folds(tmp_path, runs, phantom_study, monkeypatch):
     began = {}
-    monkeypatch.setattr(jobs, "begin", lambda *words: began.update(words[3]))
+    monkeypatch.setattr(jobs, "begin", lambda *words: (began.clear(), began.update(words[3])))
     desk = open_desk(phantom_study, runs)
     assert begin_round(desk, steps=3) == "round-2"
     old = open_run(runs / "round-1")
