@@ -154,7 +154,7 @@ def fill_normalisation(draft: Draft, print_: Fingerprint) -> None:
 
 
 def plan_presence(draft: Draft, print_: Fingerprint) -> None:
-    """Where a target is missing from two fifths of the cases, whether it is there is a question of its own."""
+    """Where a target is missing from two fifths of the cases, if it is there is a question of its own."""
     missing = {
         name: 1 - print_.present.get(name, 0) / annotated
         for name, annotated in print_.annotated.items()
