@@ -126,7 +126,9 @@ def unpack(path: Path, folder: Path) -> None:
             for member in members:
                 left -= _extracted(path, archive, member, folder, left)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: is not a whole bundle ({error}); export or copy it again") from error
+        raise RunError(
+            f"{path}: is not a run, and not a whole bundle of one ({error}); export or copy it again"
+        ) from error
 
 
 def _checked(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
