@@ -65,8 +65,8 @@ def read_windows(path: Path) -> Any:
         read = []
         for number, level in enumerate(pyramid.levels):
             height, width = level.shape
-            rows = [(y, min(29, height - y)) for y in range(0, height, 29)][:8]
-            columns = [(x, min(37, width - x)) for x in range(0, width, 37)][:8]
+            rows = [(y, min(29, height - y)) for y in range(0, height, 29)[:8]]
+            columns = [(x, min(37, width - x)) for x in range(0, width, 37)[:8]]
             read += [pyramid.read_window(y, x, h, w, number) for y, h in rows for x, w in columns]
         return [pyramid.shape, pyramid.spacing, *read]
 
