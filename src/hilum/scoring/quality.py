@@ -54,10 +54,12 @@ class QualityFit:
         return Foretold(dice, self.error, CHECK if dice < self.typical - self.error else GOOD)
 
     def to_json(self) -> dict[str, Any]:
-        """What a run keeps of it."""
+        """All of it, as `read_quality` takes it."""
+        return {"expected": list(self.expected), "dice": list(self.dice), **self.worth()}
+
+    def worth(self) -> dict[str, Any]:
+        """What the line is worth, without the line."""
         return {
-            "expected": list(self.expected),
-            "dice": list(self.dice),
             "error": self.error,
             "correlation": self.correlation,
             "rank_correlation": self.rank_correlation,

@@ -36,7 +36,7 @@ from hilum.tasks.decisions import (
     rule_of,
 )
 from hilum.tasks.exploration import explore
-from hilum.tasks.task import Delivery, Predicted
+from hilum.tasks.task import Delivery, OneNetwork, Predicted
 from hilum.training.batches import Batch
 from hilum.training.prepare import prepare_image
 from hilum.training.run import Run
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 DECISION = "decision.json"
 
 
-class Classify:
+class Classify(OneNetwork):
     """The classification task; see `hilum.tasks.task.Task` for what each method owes."""
 
     name = "classify"
@@ -101,17 +101,6 @@ class Classify:
     def prepare(self, image: Image, plan: Plan) -> Tensor:
         """The image at working resolution, normalised."""
         return prepare_image(image, plan.data)
-
-    def share_after(self, plan: Plan) -> float:
-        """Nothing follows the network."""
-        return 0.0
-
-    def plan_after(self, plan: Plan, fold_s: float | None) -> Plan:
-        """Nothing to plan."""
-        return plan
-
-    def train_after(self, run: Run, study: Study, samples: Mapping[str, Sequence[Sample]], fold: int) -> None:
-        """Nothing to train."""
 
     def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Any:
         """Weights (2, K) of absence and presence of each output, so that both count alike; mean 1."""

@@ -60,7 +60,7 @@ from hilum.tasks.mask_quality import (
     write_quality,
 )
 from hilum.tasks.presence import Seen, presence_score
-from hilum.tasks.task import Delivery, Predicted, PredictedBlocks
+from hilum.tasks.task import Delivery, OneNetwork, Predicted, PredictedBlocks
 from hilum.training.batches import Batch
 from hilum.training.prepare import prepare_image, prepare_mask
 from hilum.training.run import Run
@@ -70,7 +70,7 @@ logger = logging.getLogger(__name__)
 GALLERY = 24
 
 
-class Segment:
+class Segment(OneNetwork):
     """The segmentation task; see `hilum.tasks.task.Task` for what each method owes."""
 
     name = "segment"
@@ -130,17 +130,6 @@ class Segment:
         """The image at working resolution, normalised."""
         return prepare_image(image, plan.data)
 
-    def share_after(self, plan: Plan) -> float:
-        """Nothing follows the network."""
-        return 0.0
-
-    def plan_after(self, plan: Plan, fold_s: float | None) -> Plan:
-        """Nothing to plan."""
-        return plan
-
-    def train_after(self, run: Run, study: Study, samples: Mapping[str, Sequence[Sample]], fold: int) -> None:
-        """Nothing to train."""
-
     def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Sequence[float]:
         """All targets count alike."""
         return [1.0] * len(plan.data.outputs)
@@ -175,7 +164,7 @@ class Segment:
             summary["targets"].setdefault(target, {}).update(record)
         fits, told = fit_masks(scores, tables.expected)
         for target, fit in fits.items():
-            summary["targets"][target]["quality"] = fit.to_json()
+            summary["targets"][target]["quality"] = fit.worth()
         add_quality(tables.rows, told)
         write_quality(run, fits)
         _write_scores(run.evaluation, scores, summary, told)

@@ -147,3 +147,18 @@ class Task(Protocol):
     def sections(self, run: Run, study: Study) -> Sequence[Section]:
         """The report's pages that only this task has."""
         ...
+
+
+class OneNetwork:
+    """What a task answers whose network is followed by nothing."""
+
+    def share_after(self, plan: Plan) -> float:
+        """No time is kept back."""
+        return 0.0
+
+    def plan_after(self, plan: Plan, fold_s: float | None) -> Plan:
+        """Nothing to plan."""
+        return plan
+
+    def train_after(self, run: Run, study: Study, samples: Mapping[str, Sequence[Sample]], fold: int) -> None:
+        """Nothing to train."""
