@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
-from hilum.image.illumination import flattened, light_surface, unevenness
+from hilum.image.illumination import coarse_light, evenly_lit, fall_off, light_window, relative_to
+
+
+def light_surface(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[1:]
+    return light_window(coarse_light(image), (height, width), (0, height, 0, width))
+
+
+def flattened(image: np.ndarray) -> np.ndarray:
+    return relative_to(image, light_surface(image))
+
+
+def unevenness(image: np.ndarray) -> float:
+    return fall_off(coarse_light(image))
 
 
 def _tissue(seed: int, shape: tuple[int, int] = (320, 400)) -> np.ndarray:
@@ -47,3 +62,11 @@ def test_a_large_dense_patch_is_not_taken_for_shadow() -> None:
 def test_small_and_black_images_do_not_fail() -> None:
     assert np.isfinite(flattened(np.zeros((3, 8, 8), np.uint8))).all()
     assert np.isfinite(flattened(np.zeros((3, 200, 200), np.uint8))).all()
+
+
+def test_dividing_after_shrinking_gives_nearly_the_same() -> None:
+    image = (230 * _light((320, 400), 0.4) * _tissue(3)).astype(np.uint8)
+    first = F.interpolate(torch.from_numpy(flattened(image))[None], (80, 100), mode="area")[0]
+    shrunk = F.interpolate(torch.from_numpy(image).float()[None], (80, 100), mode="area")[0]
+    after = evenly_lit(shrunk, coarse_light(image), (80, 100), (0, 80, 0, 100))
+    assert float((first - after).abs().max()) < 5e-3

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hilum.image.resampling import linear_window
 
@@ -17,16 +18,7 @@ ROUNDS = 40
 _ABOVE = 0.997
 _STRIDE = 2
 _COARSE = 96
-
-
-def light_surface(array: NDArray[Any]) -> NDArray[np.float32]:
-    """Brightness of the empty background over a bright-field image (C, Y, X), in its own units.
-
-    A smooth surface of degree four in log intensity under which nearly all blocks of 16 pixels lie:
-    asymmetric least squares after Eilers and Boelens 2005. Images under 64 pixels get a flat surface.
-    """
-    height, width = array.shape[1:]
-    return light_window(coarse_light(array), (height, width), (0, height, 0, width))
+_MOST = 1.5
 
 
 def light_window(
@@ -37,7 +29,14 @@ def light_window(
 
 
 def coarse_light(array: NDArray[Any]) -> NDArray[np.float32]:
-    """The same surface on a raster of 96 x 96 points (C, 96, 96), for images too large to hold it whole."""
+    """Brightness of the empty background over a bright-field image (C, Y, X): (C, 96, 96), in its own units.
+
+    A smooth surface of degree four in log intensity under which nearly all blocks of 16 pixels lie:
+    asymmetric least squares after Eilers and Boelens 2005. Images under 64 pixels get a flat surface.
+
+    >>> coarse_light(np.full((3, 80, 80), 200, np.uint8)).mean().round(1)
+    np.float32(200.0)
+    """
     channels, height, width = array.shape
     if min(height, width) < 4 * BLOCK:
         top = np.percentile(array.reshape(channels, -1), 95, axis=1).astype(np.float32)
@@ -50,24 +49,25 @@ def coarse_light(array: NDArray[Any]) -> NDArray[np.float32]:
     return np.ascontiguousarray(coarse, np.float32)
 
 
-def flattened(array: NDArray[Any]) -> NDArray[np.float32]:
-    """The image (C, Y, X) relative to its background light: about 1 where nothing absorbs, 0 where black.
-
-    >>> flattened(np.full((3, 80, 80), 200, np.uint8)).mean().round(2)
-    np.float32(1.0)
-    """
-    return relative_to(array, light_surface(array))
-
-
 def relative_to(array: NDArray[Any], light: NDArray[np.float32]) -> NDArray[np.float32]:
     """Pixels (C, Y, X) divided by the background light there, 0 to 1.5."""
-    return np.asarray(np.clip(array.astype(np.float32) / light, 0.0, 1.5), np.float32)
+    return np.asarray(np.clip(array.astype(np.float32) / light, 0.0, _MOST), np.float32)
 
 
-def unevenness(array: NDArray[Any]) -> float:
-    """How much the background light falls off: 0 for even light, 0.5 for half in the corners."""
-    surface = light_surface(array)[:, ::BLOCK, ::BLOCK].mean(0)
-    low, high = np.percentile(surface, [2, 98])
+def evenly_lit(
+    x: Tensor, coarse: NDArray[np.float32], size: Sequence[int], window: tuple[int, int, int, int]
+) -> Tensor:
+    """A window (C, h, w) of an image resized to `size` (Y, X), divided by its background light, 0 to 1.5.
+
+    The light changes so little within a few pixels that shrinking first gives the same to a few thousandths.
+    """
+    light = linear_window(torch.from_numpy(coarse), size, window)
+    return (x / light).clamp_(0.0, _MOST)
+
+
+def fall_off(coarse: NDArray[np.float32]) -> float:
+    """How much background light (C, 96, 96) falls off: 0 for even light, 0.5 for half in the corners."""
+    low, high = np.percentile(coarse.mean(0), [2, 98])
     return float(1 - low / max(high, 1e-6))
 
 
@@ -81,7 +81,7 @@ def _bright_blocks(array: NDArray[Any]) -> NDArray[np.float64]:
         .swapaxes(2, 3)
         .reshape(channels, rows, columns, -1)
     )
-    return np.asarray(np.percentile(blocks.astype(np.float64), 90, axis=-1), np.float64)
+    return np.asarray(np.percentile(blocks, 90, axis=-1), np.float64)
 
 
 def _polynomials(height: int, width: int) -> NDArray[np.float32]:
@@ -93,11 +93,17 @@ def _polynomials(height: int, width: int) -> NDArray[np.float32]:
 
 
 def _envelope(basis: NDArray[np.float32], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of an upper envelope: blocks above the surface pull 30 times as hard as those below."""
-    pull = np.ones(len(values))
-    weights: NDArray[np.float64] = np.zeros(basis.shape[1])
+    """Weights of an upper envelope: blocks above the surface pull 330 times as hard as those below.
+
+    Rounds of weighted least squares, by normal equations: the basis is small and its powers are bounded.
+    """
+    terms = basis.astype(np.float64)
+    above = np.ones(len(values), bool)
+    weights: NDArray[np.float64] = np.zeros(terms.shape[1])
     for _ in range(ROUNDS):
-        root = np.sqrt(pull)
-        weights = np.asarray(np.linalg.lstsq(basis * root[:, None], values * root, rcond=None)[0], np.float64)
-        pull = np.where(values > basis @ weights, _ABOVE, 1 - _ABOVE)
+        pulled = terms * np.where(above, _ABOVE, 1 - _ABOVE)[:, None]
+        weights = np.asarray(np.linalg.lstsq(pulled.T @ terms, pulled.T @ values, rcond=None)[0], np.float64)
+        before, above = above, values > terms @ weights
+        if np.array_equal(before, above):
+            break
     return weights

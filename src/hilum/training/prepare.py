@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hilum.errors import ImageError
-from hilum.image.illumination import flattened
+from hilum.image.illumination import coarse_light, evenly_lit
 from hilum.image.image import Image
 from hilum.image.resampling import resized_window
 from hilum.image.spacing import Spacing
@@ -27,12 +27,14 @@ def prepare_image(image: Image, data: DataPlan) -> Tensor:
 
     Raises ImageError for NaN or infinite pixels and for channels that cannot be matched.
     """
-    array = flattened(image.array) if data.flatten_light and image.array.ndim == 3 else image.array
-    x = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-    if not bool(torch.isfinite(x).all()):
+    x = torch.from_numpy(np.ascontiguousarray(image.array, dtype=np.float32))
+    if image.array.dtype.kind == "f" and not bool(torch.isfinite(x).all()):
         raise ImageError(f"{image.path}: holds NaN or infinite pixels; replace them, for example by 0")
-    x = match_channels(x, data.channels, str(image.path))
-    x = normalise(resize(x, working_shape(image.shape, data, image.spacing)), data)
+    shape = working_shape(image.shape, data, image.spacing)
+    x = resize(x, shape)
+    if data.flatten_light and len(shape) == 2:
+        x = evenly_lit(x, coarse_light(image.array), shape, (0, shape[0], 0, shape[1]))
+    x = normalise(match_channels(x, data.channels, str(image.path)), data)
     if not bool(torch.isfinite(x).all()):
         raise ImageError(f"{image.path}: holds values too large to be normalised; scale them down")
     return x

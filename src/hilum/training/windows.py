@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hilum.errors import ImageError
-from hilum.image.illumination import coarse_light, light_window, relative_to
+from hilum.image.illumination import coarse_light, evenly_lit, light_window, relative_to
 from hilum.image.limits import shown
 from hilum.image.pyramid import Pyramid
 from hilum.image.resampling import needed_part, resized_window
@@ -76,13 +76,12 @@ class WorkingImage:
         size = self.pyramid.levels[self.level].shape
         top, bottom, left, right = needed_part(size, self.shape, (y0, y1, x0, x1))
         part = self.pyramid.read_window(top, left, bottom - top, right - left, self.level)
+        window = (y0, y1, x0, x1)
+        x = torch.from_numpy(as_numbers(part)).float()
+        x = resized_window(x, (top, left), size, self.shape, window)
         if self.light is not None:
-            light = light_window(self.light, size, (top, bottom, left, right))
-            x = torch.from_numpy(relative_to(part, light))
-        else:
-            x = torch.from_numpy(as_numbers(part)).float()
-        x = match_channels(x, self.data.channels, shown(self.pyramid.path))
-        return resized_window(x, (top, left), size, self.shape, (y0, y1, x0, x1))
+            x = evenly_lit(x, self.light, self.shape, window)
+        return match_channels(x, self.data.channels, shown(self.pyramid.path))
 
     def has_tissue(self, y0: int, y1: int, x0: int, x1: int) -> bool:
         """Whether the tissue map shows anything in a window of the working image."""
