@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.scoring.quality import CHECK, EMPTY, GOOD, expected_dice, fit_quality, read_quality
+from hilum.scoring.quality import CHECK, EMPTY, GOOD, Belief, expected_dice, fit_quality, read_quality
 
 
 def test_sure_probabilities_expect_the_dice_of_their_own_mask():
@@ -83,3 +83,14 @@ def test_what_is_kept_comes_back():
     assert math.isnan(unknown.correlation)
     with pytest.raises(ValueError, match="equally many"):
         read_quality({**fit.to_json(), "dice": [0.5]})
+
+
+def test_a_belief_added_up_in_blocks_is_that_of_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    probability = rng.integers(0, 256, (40, 30), dtype=np.uint8)
+    mask = probability > 100
+    belief = Belief(full=255)
+    for rows in (slice(0, 7), slice(7, 40)):
+        belief.add(probability[rows], mask[rows])
+    assert belief.dice() == expected_dice(probability, mask, full=255)
+    assert np.isnan(Belief().dice())

@@ -61,6 +61,20 @@ def test_a_huge_image_gives_the_masks_and_tables_of_the_whole(
     assert not [*out.rglob(".volume*"), *out.rglob(".blocks")]
 
 
+def test_the_dice_of_a_huge_mask_is_foretold_as_that_of_the_whole(phantom_run, slide, tmp_path, monkeypatch):
+    from hilum.scoring.quality import QualityFit
+
+    fit = QualityFit((0.0, 1.0), (0.1, 0.9), 0.1, 0.5, 0.5, 0.8, 12)
+    fits = dict.fromkeys(phantom_run.plan.data.outputs, fit)
+    monkeypatch.setattr("hilum.tasks.segment.final_quality", lambda run: fits)
+    small = hilum.predict(phantom_run.folder, slide, tmp_path / "small", device="cpu")
+    monkeypatch.setattr("hilum.image.pyramid.WHOLE_PIXELS", 1000)
+    huge = hilum.predict(phantom_run.folder, slide, tmp_path / "huge", device="cpu", skip_glass=False)
+    table = pd.read_csv(huge.out / "measurements.csv")
+    assert table.predicted_dice.between(0.1, 0.9).all()
+    assert (small.out / "measurements.csv").read_text() == (huge.out / "measurements.csv").read_text()
+
+
 def test_an_interrupted_prediction_goes_on(phantom_run, slide, huge_is_small, tmp_path, command, monkeypatch):
     from hilum.inference import blocks
 

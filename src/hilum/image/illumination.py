@@ -81,7 +81,7 @@ def _bright_blocks(array: NDArray[Any]) -> NDArray[np.float64]:
         .swapaxes(2, 3)
         .reshape(channels, rows, columns, -1)
     )
-    return np.asarray(np.percentile(blocks, 90, axis=-1), np.float64)
+    return np.asarray(np.percentile(blocks.astype(np.float64), 90, axis=-1), np.float64)
 
 
 def _polynomials(height: int, width: int) -> NDArray[np.float32]:

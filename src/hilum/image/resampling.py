@@ -80,8 +80,8 @@ def linear_window(x: Tensor, shape_out: Shape, window: Window) -> Tensor:
 
 def _linear(cut: Tensor, shape_in: Shape, shape_out: Shape, window: Window) -> Tensor:
     y0, y1, x0, x1 = window
-    rows = _between(cut, 1, shape_in[0], shape_out[0], y0, y1)
-    return _between(rows, 2, shape_in[1], shape_out[1], x0, x1)
+    columns = _between(cut, 2, shape_in[1], shape_out[1], x0, x1)  # the slow gather while rows are few
+    return _between(columns, 1, shape_in[0], shape_out[0], y0, y1)
 
 
 def _sums(x: Tensor, axis: int, size_in: int, size_out: int, low: int, high: int) -> tuple[Tensor, Tensor]:
@@ -110,4 +110,4 @@ def _between(x: Tensor, axis: int, size_in: int, size_out: int, low: int, high: 
     here = x.index_select(axis, first - offset)
     there = x.index_select(axis, (first + 1).clamp(max=size_in - 1) - offset)
     weight = share[:, None] if axis == 1 else share
-    return here * (1 - weight) + there * weight
+    return here.mul_(1 - weight).add_(there.mul_(weight))

@@ -170,4 +170,4 @@ def quantised(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
 def enlarged(probability: NDArray[np.uint8], shape: Sequence[int]) -> NDArray[np.uint8]:
     """Kept probabilities (K, *S') at full resolution (K, *shape), 0 to 255."""
     full = resize(torch.from_numpy(probability).float(), tuple(shape))
-    return np.asarray(full.round().clamp(0, _LEVELS).to(torch.uint8).numpy())
+    return np.asarray(full.round().to(torch.uint8).numpy())

@@ -68,6 +68,28 @@ class QualityFit:
         }
 
 
+@dataclass
+class Belief:
+    """What probabilities (0 to `full`) tell of the Dice of their mask, added up block by block."""
+
+    full: float = 1.0
+    inside: int = 0
+    overlap: float = 0.0
+    total: float = 0.0
+
+    def add(self, probability: NDArray[Any], mask: NDArray[np.bool_]) -> None:
+        """Add a block and its mask, of one shape."""
+        self.inside += int(np.count_nonzero(mask))
+        self.overlap += float(probability[mask].sum(dtype=np.float64))
+        self.total += float(probability.sum(dtype=np.float64))
+
+    def dice(self) -> float:
+        """The expected Dice; NaN for an empty mask."""
+        if not self.inside:
+            return math.nan
+        return 2 * self.overlap / self.full / (self.inside + self.total / self.full)
+
+
 def expected_dice(probability: NDArray[Any], mask: NDArray[np.bool_], full: float = 1.0) -> float:
     """Dice that a mask has on average if probabilities (0 to `full`, of its shape) are to be believed.
 
@@ -76,11 +98,9 @@ def expected_dice(probability: NDArray[Any], mask: NDArray[np.bool_], full: floa
     >>> expected_dice(np.array([1.0, 0.5, 0.0]), np.array([True, True, False]))
     0.857142...
     """
-    inside = int(np.count_nonzero(mask))
-    if not inside:
-        return math.nan
-    overlap = float(probability[mask].sum(dtype=np.float64)) / full
-    return 2 * overlap / (inside + float(probability.sum(dtype=np.float64)) / full)
+    belief = Belief(full)
+    belief.add(probability, mask)
+    return belief.dice()
 
 
 def fit_quality(

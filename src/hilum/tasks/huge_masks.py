@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,9 @@ from hilum.inference.cells import Cells
 from hilum.measurement.spool import Row
 from hilum.measurement.stitching import Stitcher
 from hilum.measurement.table import rows_of
+from hilum.scoring.quality import Belief, QualityFit
 from hilum.tasks.mask_files import Tables, write_overlay
+from hilum.tasks.mask_quality import add_quality, foretold
 from hilum.tasks.task import Delivery, PredictedBlocks
 
 logger = logging.getLogger(__name__)
@@ -33,13 +35,15 @@ def deliver_blocks(
     one: PredictedBlocks,
     targets: Sequence[str],
     decisions: tuple[Sequence[float], Sequence[float]],
+    quality: Mapping[str, QualityFit],
     delivery: Delivery,
     tables: Tables,
 ) -> None:
     """Decide on a huge image and write its masks, overlay and, if asked for, probabilities; measure it.
 
     `decisions` are the thresholds of the targets and those of their presence; the latter were fitted to
-    small images and are not applied. Raises HilumError where the disk refuses.
+    small images and are not applied. `quality` foretells a Dice of each mask. Raises HilumError where the
+    disk refuses.
     """
     cuts, gates = decisions
     if any(gates):
@@ -52,6 +56,7 @@ def deliver_blocks(
         mask_path(delivery.out / "masks", target, one.case.name, delivery.mask_format) for target in targets
     ]
     stitchers = [Stitcher(one.shape) for _ in targets]
+    beliefs = [Belief(full=255) for _ in targets]
     with contextlib.ExitStack() as stack:
         writers = [
             stack.enter_context(start_writer(path, one.shape, one.spacing, delivery.mask_format, binary=True))
@@ -69,12 +74,19 @@ def deliver_blocks(
             for target in (targets if delivery.probabilities else ())
         ]
         for y0, y1 in bands(one.shape[0]):
-            band, probability = _decided_band(one, y0, y1, cuts, stitchers, bool(maps))
+            band, probability = _decided_band(
+                one, y0, y1, cuts, list(zip(stitchers, beliefs, strict=True)), bool(maps)
+            )
             for writer, mask in zip(writers, band, strict=True):
                 writer.push(mask)
             for writer, values in zip(maps, probability, strict=bool(maps)):
                 writer.push(values)
     rows = _measured(one, targets, stitchers, tables)
+    expected = {
+        (one.case.name, target): belief.dice() for target, belief in zip(targets, beliefs, strict=True)
+    }
+    add_quality(rows, foretold(quality, expected))
+    tables.rows.extend(rows)
     if delivery.overlays:
         _write_overlay(delivery.out, one, dict(zip(targets, paths, strict=True)), rows)
 
@@ -94,7 +106,7 @@ def full_window(
     if part is None or not part.any():
         return None
     full = resized_window(torch.from_numpy(part), (top, left), working, shape, window)
-    return np.asarray(full.round().clamp(0, 255).to(torch.uint8).numpy())
+    return np.asarray(full.round().to(torch.uint8).numpy())
 
 
 def _decided_band(
@@ -102,7 +114,7 @@ def _decided_band(
     y0: int,
     y1: int,
     cuts: Sequence[float],
-    stitchers: Sequence[Stitcher],
+    taking: Sequence[tuple[Stitcher, Belief]],
     maps: bool,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Masks (K, h, X) of 0 and 255 of a band of rows, measured on the way, and probabilities if wanted."""
@@ -111,13 +123,12 @@ def _decided_band(
     kept = np.zeros(shape if maps else (0, 1, 1), np.uint8)
     for x0, x1 in blocks(one.shape[1], COLUMNS):
         probability = full_window(one.cells, one.shape, (y0, y1, x0, x1))
-        for k, cut in enumerate(cuts):
-            if probability is None:
-                inside = np.full((y1 - y0, x1 - x0), cut <= 0)
-                stitchers[k].add(y0, x0, inside, np.zeros(inside.shape, np.uint8))
-            else:
-                inside = probability[k] >= cut * 255
-                stitchers[k].add(y0, x0, inside, probability[k])
+        for k, (cut, (stitcher, belief)) in enumerate(zip(cuts, taking, strict=True)):
+            values = np.zeros((y1 - y0, x1 - x0), np.uint8) if probability is None else probability[k]
+            inside = values >= cut * 255
+            stitcher.add(y0, x0, inside, values)
+            if probability is not None or inside.any():
+                belief.add(values, inside)
             masks[k, :, x0:x1] = inside * np.uint8(255)
         if maps and probability is not None:
             kept[:, :, x0:x1] = probability
@@ -135,7 +146,6 @@ def _measured(
         rest = {key: value for key, value in row.items() if key != "case"}
         rows.append({"case": one.case.name, "group": one.case.group, **rest})
         tables.regions.extend(own)
-    tables.rows.extend(rows)
     return rows
 
 

@@ -202,7 +202,7 @@ class Segment(OneNetwork):
         tables, scores = Tables(), []
         for one in predicted:
             if isinstance(one, PredictedBlocks):
-                deliver_blocks(one, targets, (cuts, gates), delivery, tables)
+                deliver_blocks(one, targets, (cuts, gates), quality, delivery, tables)
                 continue
             probability = enlarged(quantised(one.probability), one.image.shape)
             masks = decided(targets, probability, cuts, gates)
