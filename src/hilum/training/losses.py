@@ -68,21 +68,28 @@ def _balance(wanted: Wanted) -> Tensor:
 
 def dice(logits: Tensor, wanted: Wanted) -> Tensor:
     """One minus soft Dice of each output over the whole batch, smoothing 1 (after Milletari et al. 2016)."""
-    probability = activate(logits, wanted.activation)
-    known = (wanted.known * wanted.weight[:, None]).reshape(*wanted.known.shape, *[1] * (logits.ndim - 2))
-    over = (0, *range(2, logits.ndim))
-    both = (probability * wanted.y * known).sum(over)
-    either = ((probability + wanted.y) * known).sum(over)
-    return (1 - (2 * both + 1) / (either + 1)).mean()
+    return _dice_of_batch(*_overlaps(logits, wanted), wanted)
 
 
 def dice_by_image(logits: Tensor, wanted: Wanted) -> Tensor:
     """One minus soft Dice of each output of each image, smoothing 1."""
-    probability = activate(logits, wanted.activation).flatten(2)
-    y = wanted.y.flatten(2)
-    score = (2 * (probability * y).sum(2) + 1) / ((probability + y).sum(2) + 1)
+    return _dice_of_images(*_overlaps(logits, wanted), wanted)
+
+
+def _overlaps(logits: Tensor, wanted: Wanted) -> tuple[Tensor, Tensor]:
+    """Soft overlap of output and wanted output, and their sizes added, by image: (B, K) each."""
+    probability, y = activate(logits, wanted.activation).flatten(2), wanted.y.flatten(2)
+    return (probability * y).sum(2), probability.sum(2) + y.sum(2)
+
+
+def _dice_of_batch(both: Tensor, sizes: Tensor, wanted: Wanted) -> Tensor:
     known = wanted.known * wanted.weight[:, None]
-    return ((1 - score) * known).sum() / known.sum().clamp(min=1e-6)
+    return (1 - (2 * (both * known).sum(0) + 1) / ((sizes * known).sum(0) + 1)).mean()
+
+
+def _dice_of_images(both: Tensor, sizes: Tensor, wanted: Wanted) -> Tensor:
+    known = wanted.known * wanted.weight[:, None]
+    return ((1 - (2 * both + 1) / (sizes + 1)) * known).sum() / known.sum().clamp(min=1e-6)
 
 
 def negative_dice(logits: Tensor, wanted: Wanted) -> Tensor:
@@ -93,7 +100,8 @@ def negative_dice(logits: Tensor, wanted: Wanted) -> Tensor:
 
 def dice_both(logits: Tensor, wanted: Wanted) -> Tensor:
     """Mostly Dice by image, for images with little target, some over the batch, for those with much."""
-    return 0.7 * dice_by_image(logits, wanted) + 0.3 * dice(logits, wanted)
+    overlaps = _overlaps(logits, wanted)
+    return 0.7 * _dice_of_images(*overlaps, wanted) + 0.3 * _dice_of_batch(*overlaps, wanted)
 
 
 Loss = Callable[[Tensor, Wanted], Tensor]

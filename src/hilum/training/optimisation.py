@@ -55,6 +55,9 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
         group["lr"] = value
 
 
+_Pairs = tuple[list[torch.Tensor], list[torch.Tensor]]
+
+
 class WeightAverage:
     """Exponential moving average of weights and buffers (after Polyak and Juditsky 1992), warmed up.
 
@@ -64,17 +67,26 @@ class WeightAverage:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.network = copy.deepcopy(network).eval()
         self.decay = decay
-        self._pairs: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
+        self._of: nn.Module | None = None
+        self._floating: _Pairs = ([], [])
+        self._counted: _Pairs = ([], [])
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
         """Move the average towards `network`; early steps count more."""
         decay = min(self.decay, (1 + step) / (10 + step))
+        if self._of is not network:
+            self._pair_with(network)
+        torch._foreach_lerp_(*self._floating, 1 - decay)
+        if self._counted[0]:
+            torch._foreach_copy_(*self._counted)
+
+    def _pair_with(self, network: nn.Module) -> None:
+        """Gather averaged and current tensors once: those that are averaged, and those that count."""
         mine, theirs = self.network.state_dict(), network.state_dict()
         floating = [name for name, value in mine.items() if value.dtype.is_floating_point]
-        torch._foreach_lerp_(
-            [mine[name] for name in floating], [theirs[name] for name in floating], 1 - decay
+        others = [name for name in mine if name not in set(floating)]
+        self._floating, self._counted = (
+            ([mine[name] for name in names], [theirs[name] for name in names]) for names in (floating, others)
         )
-        for name, value in mine.items():
-            if not value.dtype.is_floating_point:
-                value.copy_(theirs[name])
+        self._of = network
