@@ -12,6 +12,7 @@ from hilum.training.losses import activate
 
 SMALL = {
     "unet": {"width": 4, "depth": 2},
+    "link-unet": {"width": 4, "depth": 2},
     "resnet": {"width": 4},
     "lung-histology-2018": {"widths": [4, 4, 8]},
     "ultrasound-nerve-2016": {"widths": [4, 4, 8]},

@@ -10,6 +10,7 @@ from hilum.models.features import feature_layers
 SIZES = {"xray-cnn-2020": (20, 20)}
 SETTINGS = {
     "unet": {"width": 4, "depth": 2},
+    "link-unet": {"width": 4, "depth": 2},
     "resnet": {"width": 4},
     "xray-cnn-2020": {"widths": (4, 6, 8, 8), "size": 20, "dense": 8},
 }

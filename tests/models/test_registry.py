@@ -18,6 +18,7 @@ from hilum.models.registry import NETWORKS, settings_of
 # Small settings and the smallest sensible image of each; a network without a row fails the first test.
 SMALL: dict[str, tuple[dict[str, object], tuple[int, int]]] = {
     "unet": ({"width": 4, "depth": 2}, (16, 24)),
+    "link-unet": ({"width": 4, "depth": 2}, (16, 24)),
     "resnet": ({"width": 4}, (13, 16)),
     "lung-histology-2018": ({"widths": (4, 6, 8)}, (8, 12)),
     "ultrasound-nerve-2016": ({"widths": (4, 6, 8)}, (8, 12)),
@@ -173,7 +174,7 @@ def test_unknown_name_lists_nearest_and_all() -> None:
 
 
 def test_unknown_name_without_neighbour_lists_all() -> None:
-    with pytest.raises(PlanError, match=r"there is no network 'zzz': choose one of unet, resnet"):
+    with pytest.raises(PlanError, match=r"there is no network 'zzz': choose one of unet, link-unet"):
         models.create("zzz", 3)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NETWORKS = {
     "unet": "hilum.models.unet:UNet",
+    "link-unet": "hilum.models.link_unet:LinkUNet",
     "resnet": "hilum.models.resnet:ResNet",
     "lung-histology-2018": "hilum.models.lung_histology:LungHistology",
     "ultrasound-nerve-2016": "hilum.models.ultrasound_nerve:UltrasoundNerve",
@@ -32,7 +33,7 @@ def names() -> tuple[str, ...]:
     """Names of all networks, ours first, then the classic ones under their recipes' names.
 
     >>> names()[:2]
-    ('unet', 'resnet')
+    ('unet', 'link-unet')
     """
     return tuple(NETWORKS)
 

@@ -1,4 +1,4 @@
-"""The planned default for segmentation: a U-Net that works on half the size from its first layer on."""
+"""A U-Net that works on half the size from its first layer on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hilum.errors import PlanError
 from hilum.models import parts
 
 DEEPEST = 10
-_CONV = {2: nn.Conv2d, 3: nn.Conv3d}
-_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 
 
 def space_to_depth(x: Tensor, factor: int) -> Tensor:
@@ -43,11 +43,32 @@ def depth_to_space(x: Tensor, factor: int) -> Tensor:
     return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // f**3, z * f, y * f, x_ * f)
 
 
+def widths_of(dims: int, width: int, depth: int, stem: int, max_width: int) -> list[int]:
+    """Channels from the finest level to the coarsest. Raises PlanError for settings that make no network."""
+    if dims not in CONV or stem not in (1, 2, 4, 8) or parts.whole("depth", depth) > DEEPEST:
+        raise PlanError(
+            f"dims = {dims!r} must be 2 or 3, stem = {stem!r} must be 1, 2, 4 or 8, depth = {depth!r} at "
+            f"most {DEEPEST}"
+        )
+    width, max_width = parts.whole("width", width), parts.whole("max_width", max_width)
+    return [min(width * 2**level, max_width) for level in range(depth + 1)]
+
+
+def check_sides(x: Tensor, divisor: int) -> None:
+    """Raise PlanError where a side of (B, C, *S) is no multiple of `divisor`, with the sides to pad to."""
+    if any(size % divisor for size in x.shape[2:]):
+        fits = tuple(-(-size // divisor) * divisor for size in x.shape[2:])
+        raise PlanError(
+            f"input of {tuple(x.shape[2:])} does not fit this U-Net: each side must be a multiple of "
+            f"{divisor}; pad to {fits}"
+        )
+
+
 class ConvBlock(nn.Sequential):
     """Two 3x3 convolutions, each with batch normalisation and ReLU: (B, C, *S) -> (B, out, *S)."""
 
     def __init__(self, in_channels: int, out_channels: int, dims: int) -> None:
-        conv, norm = _CONV[dims], _NORM[dims]
+        conv, norm = CONV[dims], NORM[dims]
         super().__init__(
             conv(in_channels, out_channels, 3, padding=1, bias=False),
             norm(out_channels),
@@ -80,14 +101,8 @@ class UNet(nn.Module):
         max_width: int = 256,
     ) -> None:
         super().__init__()
-        if dims not in _CONV or stem not in (1, 2, 4, 8) or parts.whole("depth", depth) > DEEPEST:
-            raise PlanError(
-                f"dims = {dims!r} must be 2 or 3, stem = {stem!r} must be 1, 2, 4 or 8, depth = {depth!r} at "
-                f"most {DEEPEST}"
-            )
-        width, max_width = parts.whole("width", width), parts.whole("max_width", max_width)
+        widths = widths_of(dims, width, depth, stem, max_width)
         self.stem, self.divisor = stem, stem * 2**depth
-        widths = [min(width * 2**level, max_width) for level in range(depth + 1)]
         folded = stem**dims
         self.encoder = nn.ModuleList(
             ConvBlock(before, after, dims)
@@ -97,17 +112,12 @@ class UNet(nn.Module):
             ConvBlock(widths[level] + widths[level + 1], widths[level], dims)
             for level in reversed(range(depth))
         )
-        self.pool = _POOL[dims](2)
-        self.head = _CONV[dims](widths[0], out_channels * folded, 1)
+        self.pool = POOL[dims](2)
+        self.head = CONV[dims](widths[0], out_channels * folded, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the same spatial size as `x`. Raises PlanError where a side does not fit."""
-        if any(size % self.divisor for size in x.shape[2:]):
-            fits = tuple(-(-size // self.divisor) * self.divisor for size in x.shape[2:])
-            raise PlanError(
-                f"input of {tuple(x.shape[2:])} does not fit this U-Net: each side must be a multiple of "
-                f"{self.divisor}; pad to {fits}"
-            )
+        check_sides(x, self.divisor)
         x = space_to_depth(x, self.stem)
         skips = []
         for level, block in enumerate(self.encoder):
