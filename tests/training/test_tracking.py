@@ -49,3 +49,16 @@ def test_mlflow_gets_one_run_with_the_fold_in_the_name(tmp_path, monkeypatch):
     watch = tracked(None, "mlflow", tmp_path)
     watch(ROW)
     assert told == [("fold_1_loss", 0.5, 20, "7")]
+
+
+def test_a_store_that_refuses_is_told_in_one_line(tmp_path, monkeypatch):
+    def refuse(name):
+        raise RuntimeError("the server is away\nand more of it")
+
+    fake = SimpleNamespace(set_experiment=refuse, get_tracking_uri=lambda: "http://nowhere")
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    with pytest.raises(
+        HilumError, match=r"http://nowhere .*the server is away\).*MLFLOW_TRACKING_URI"
+    ) as told:
+        tracked(None, "mlflow", tmp_path)
+    assert "\n" not in str(told.value)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hilum.errors import PlanError, needed
+from hilum.errors import HilumError, PlanError, needed
 
 if TYPE_CHECKING:
     from hilum.training.loop import Progress, Watch
@@ -55,7 +55,14 @@ def _tensorboard(run: Path) -> Told:
 
 def _mlflow(run: Path) -> Told:
     mlflow = needed("mlflow", "mlflow")
-    mlflow.set_experiment("hilum")
+    try:
+        mlflow.set_experiment("hilum")
+    except Exception as error:  # a store that is away, a wrong address, a part of MLflow that is not there
+        where = mlflow.get_tracking_uri()
+        raise HilumError(
+            f"--track mlflow: {where} cannot be written to ({str(error).strip().splitlines()[0]}); set "
+            "MLFLOW_TRACKING_URI to the address of a server, or leave --track out"
+        ) from error
     opened: list[str] = []
 
     def tell(fold: int, key: str, value: float, step: int) -> None:
