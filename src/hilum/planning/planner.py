@@ -16,6 +16,9 @@ from hilum.planning.plan import Plan
 from hilum.planning.rules import drop_quiet_time, fill_normalisation, plan_device, plan_time
 from hilum.study.study import Study
 
+# Settings that other choices depend on, so they are taken before these.
+TIMING = ("training.cpu_s", "training.minutes", "training.steps", "training.threads", "training.precision")
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -50,6 +53,7 @@ def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Pl
     draft.set("task", task.name, task.why(study))
     plan_device(draft, find_device(wishes.device))
     plan_time(draft, wishes.minutes, wishes.steps, len(study.cases))
+    apply_settings(draft, tuple(each for each in wishes.settings if each.strip().startswith(TIMING)))
     task.plan(draft, study, fingerprint, folds, folds_reason)
     if wishes.group_by:
         draft.set("data.group_by", wishes.group_by, "asked for")

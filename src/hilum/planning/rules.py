@@ -11,6 +11,9 @@ from hilum.planning.fingerprint import Fingerprint
 CEILING = 0.99
 PATCH = 128
 WHOLE_LIMIT = 192
+# Passes over all pixels from which on finer pixels pay, and the share of the time that is training.
+LONG = 50.0
+FOR_TRAINING = 0.8
 ALIKE = 0.5
 UNEVEN = 0.1
 # Below this an emptied mask costs those that have the target more than it saves the others (bench/NOTES.md).
@@ -48,8 +51,12 @@ def plan_normalisation(draft: Draft, print_: Fingerprint) -> None:
         )
 
 
-def plan_resolution(draft: Draft, print_: Fingerprint) -> None:
-    """Work at the coarsest factor whose ceiling stays above 0.99 for every target."""
+def plan_resolution(draft: Draft, print_: Fingerprint, seconds: float = 0.0) -> int:
+    """Work at the coarsest factor whose ceiling stays above 0.99 for every target, or twice as finely.
+
+    Twice as finely where `seconds` of training a fold show every image often enough at that size too: few
+    images and much time. Returns by how much finer than the coarsest it is, 1 or 2.
+    """
     fits = [
         f
         for f in sorted(print_.ceilings)
@@ -57,10 +64,37 @@ def plan_resolution(draft: Draft, print_: Fingerprint) -> None:
     ]
     factor = max(fits, default=1)
     lowest = _lowest(print_, factor)
-    finer = f", at {factor * 2} {_lowest(print_, factor * 2):.3f}" if factor * 2 in print_.ceilings else ""
-    draft.set(
-        "data.downsample", factor, f"masks shrunk {factor}x keep Dice {lowest:.3f}{finer}; wanted {CEILING}"
-    )
+    beyond = f", at {factor * 2} {_lowest(print_, factor * 2):.3f}" if factor * 2 in print_.ceilings else ""
+    reason = f"masks shrunk {factor}x keep Dice {lowest:.3f}{beyond}; wanted {CEILING}"
+    epochs = seconds * _megapixels_a_second(draft) / _megapixels(print_, factor // 2 or 1)
+    fine = factor > 1 and epochs >= LONG
+    if fine:
+        reason += f"; time for {epochs:.0f} passes over all pixels at {factor // 2}x, so finer"
+    draft.set("data.downsample", factor // 2 if fine else factor, reason)
+    return 2 if fine else 1
+
+
+def time_a_fold(draft: Draft, folds: int) -> float:
+    """Processor seconds that the draft leaves a fold for training, about; 0 where steps are given."""
+    if draft.get("training.steps") is not None:
+        return 0.0
+    if draft.get("training.cpu_s") is not None:
+        return float(draft.get("training.cpu_s"))
+    minutes, threads = draft.get("training.minutes") or 0.0, draft.get("training.threads") or 1
+    on_cpu = threads if draft.get("training.device") == "cpu" else 1
+    return float(minutes) * 60 * FOR_TRAINING * on_cpu / max(1, folds)
+
+
+def _megapixels_a_second(draft: Draft) -> float:
+    """What training gets through, a rough figure (`bench/NOTES.md`): it only decides on the resolution."""
+    if draft.get("training.device") == "cuda":
+        return 100.0
+    return 2.0 if draft.get("training.precision") == "bf16-mixed" else 1.0
+
+
+def _megapixels(print_: Fingerprint, factor: int) -> float:
+    """Megapixels of all cases, each shrunk by a factor in plane."""
+    return max(1e-6, print_.cases * math.prod(print_.median_shape) / factor**2 / 1e6)
 
 
 def _lowest(print_: Fingerprint, factor: int) -> float:
@@ -68,11 +102,15 @@ def _lowest(print_: Fingerprint, factor: int) -> float:
     return min(values, default=1.0)
 
 
-def plan_patch(draft: Draft, print_: Fingerprint, factor: int) -> tuple[int, int]:
-    """Whole images where they are small at working resolution, crops else; network depth to match."""
+def plan_patch(draft: Draft, print_: Fingerprint, factor: int, finer: int = 1) -> tuple[int, int]:
+    """Whole images where they are small at working resolution, crops else; network depth to match.
+
+    Crops show as much of the image where the resolution is `finer` than needed.
+    """
     height, width = (max(1, round(size / factor)) for size in print_.largest_shape[-2:])
     whole = max(height, width) <= WHOLE_LIMIT
-    wanted = (height, width) if whole else (min(PATCH, height), min(PATCH, width))
+    side = PATCH * finer
+    wanted = (height, width) if whole else (min(side, height), min(side, width))
     depth = max(2, min(5, int(math.log2(max(8, min(wanted)) / 8))))
     divisor = 2 * 2**depth
     patch = tuple(-(-side // divisor) * divisor for side in wanted)
