@@ -161,3 +161,28 @@ def test_presence_is_a_question_where_a_target_is_often_missing(present, metric)
     draft = drafted(rules.plan_presence, print_=replace(PRINT, present={"lung": 14, "dense": present}))
     assert draft.plan().scoring.metric == (metric or "dice")
     assert ("dense" in draft.reasons.get("scoring.metric", "")) == (metric is not None)
+
+
+def test_much_time_for_few_images_is_spent_on_finer_pixels():
+    draft = Draft()
+    draft.set("training.cpu_s", 600.0)
+    few = replace(PRINT, cases=5)
+    long = rules.plan_resolution(draft, few, rules.time_a_fold(draft, 4))
+    assert (long, draft.get("data.downsample")) == (2, 1)
+    assert "passes over all pixels" in draft.reasons["data.downsample"]
+    assert rules.plan_patch(draft, few, 1, long) == (256, 256)
+    many = replace(PRINT, cases=100_000)
+    assert rules.plan_resolution(draft, many, rules.time_a_fold(draft, 4)) == 1
+    assert draft.get("data.downsample") == 2
+
+
+def test_the_time_of_a_fold_follows_from_what_was_asked_for():
+    draft = Draft()
+    draft.set("training.minutes", 10.0)
+    draft.set("training.threads", 2)
+    draft.set("training.device", "cpu")
+    assert rules.time_a_fold(draft, 4) == pytest.approx(2 * 150 * rules.FOR_TRAINING)
+    draft.set("training.cpu_s", 60.0)
+    assert rules.time_a_fold(draft, 4) == 60
+    draft.set("training.steps", 100)
+    assert rules.time_a_fold(draft, 4) == 0
