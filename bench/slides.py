@@ -124,11 +124,16 @@ def chance(y: float, x: float) -> float:
 
 def fields() -> list[NDArray[np.float32]]:
     """The sections (Y, X, 3) with their light made even, glass about 1."""
-    from hilum.image.illumination import flattened
+    from hilum.image.illumination import coarse_light, light_window, relative_to
     from hilum.image.readers import read_image
 
-    paths = sorted((DATA / "train" / "Original_0.2").iterdir())
-    return [np.moveaxis(flattened(read_image(path).array), 0, -1) for path in paths]
+    even = []
+    for path in sorted((DATA / "train" / "Original_0.2").iterdir()):
+        array = read_image(path).array
+        height, width = array.shape[1:]
+        light = light_window(coarse_light(array), (height, width), (0, height, 0, width))
+        even.append(np.moveaxis(relative_to(array, light), 0, -1))
+    return even
 
 
 def varied(sections: list[NDArray[np.float32]], rng: np.random.Generator) -> NDArray[np.uint8]:

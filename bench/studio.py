@@ -305,10 +305,12 @@ def training_kill(out: Path) -> None:
 SHOTS = (
     ("histology", "", "images", ".tile img", ""),
     ("histology", "paint", "paint", "canvas.stage", "2xb"),
+    ("histology", "paint", "look", "canvas.stage", "2tg"),
     ("histology", "train", "train", "[data-round] .figure", ""),
     ("histology", "results", "results", "#measurements tbody tr", ""),
     ("xray", "results", "roc", ".roc .point", ""),
     ("ct", "paint", "ct", ".marks .jump", "click"),
+    ("ct", "paint", "planes", ".marks .jump", "v"),
 )
 
 
@@ -326,7 +328,12 @@ def pictures(out: Path, docs: Path) -> None:
                     page.locator(seen).first.click()
                 for key in keys if keys != "click" else "":
                     page.keyboard.press(key)
+                if "g" in keys:
+                    page.wait_for_function("hilumViewer.explanations.size > 0")
+                if "v" in keys:
+                    page.evaluate("hilumViewer.jump(hilumViewer.info.marks[0])")
                 page.wait_for_timeout(3000)
+                page.evaluate("document.querySelector('.top .study').textContent = 'my_images'")
                 page.screenshot(path=out / f"{name}.png")
                 picture = Image.open(out / f"{name}.png").convert("RGB").resize((1120, 700))
                 picture.save(docs / f"studio-{name}.jpg", quality=80)

@@ -132,9 +132,25 @@ def test_the_gallery_shows_every_image_and_what_is_known_of_it(browser, opened, 
         assert page.locator(".tile").count() == 8
         page.wait_for_function("[...document.querySelectorAll('.tile img')].every(i => i.naturalWidth > 0)")
         page.screenshot(path=shots / "gallery.png")
-        page.get_by_label("Show").click()
-        page.get_by_role("option", name="Not annotated").click()
+        page.get_by_label("Show").select_option("Not annotated")
         page.wait_for_function("document.querySelectorAll('.tile').length === 2")
+        page.get_by_label("Find").fill("no image is called so")
+        page.wait_for_selector("#counted:has-text('0 of 8')")
+
+
+def test_images_are_added_by_choosing_files(browser, opened, painted_study, tmp_path, shots):
+    folder = painted_study / "study"
+    Pillow.new("RGB", (90, 60), (200, 90, 150)).save(tmp_path / "new.png")
+    (tmp_path / "words.png").write_text("no image")
+    with page_of(browser, opened) as page:
+        page.get_by_text("Add images", exact=True).click()
+        page.get_by_label("Add images").set_input_files([tmp_path / "new.png", tmp_path / "words.png"])
+        page.wait_for_selector("#added .bad:has-text('is not a whole image')")
+        page.wait_for_selector(".tile:has-text('new')")
+        page.screenshot(path=shots / "added.png")
+    (new,) = folder.rglob("new.png")
+    assert not list(folder.rglob("words.png"))
+    new.unlink()
 
 
 def test_paint_undo_and_save_change_exactly_the_painted_pixels(browser, opened, painted_study, shots):
@@ -214,6 +230,14 @@ def test_layers_show_the_models_errors(browser, opened, shots):
         page.keyboard.press("x")
         page.keyboard.press("u")
         page.wait_for_function("hilumViewer.uncertainties.size > 0")
+        page.keyboard.press("c")
+        page.keyboard.press("u")
+        page.keyboard.press("g")
+        page.wait_for_function("hilumViewer.explanations.size > 0")
+        page.screenshot(path=shots / "grad-cam.png")
+        page.get_by_label("What of the model's look").select_option(index=1)
+        page.wait_for_function("hilumViewer.explanations.size > 1")
+        page.screenshot(path=shots / "feature-map.png")
 
 
 def test_tables_are_shown_and_downloaded(browser, opened, painted_study, shots):
@@ -261,7 +285,7 @@ def test_train_watch_correct_and_train_again(browser, phantom_study, tmp_path, s
     shutil.copytree(phantom_study, folder)
     with studio(folder, runs) as opened:
         with page_of(browser, opened, "train") as page:
-            start_training(page, steps=25)
+            start_training(page, steps=15)
             points = []
             while "done" not in (words := page.locator("#progress-words").inner_text()):
                 assert "failed" not in words, words
@@ -271,9 +295,8 @@ def test_train_watch_correct_and_train_again(browser, phantom_study, tmp_path, s
             assert points[-1] > points[0], "the curve did not grow"
             page.screenshot(path=shots / "trained.png", full_page=True)
         with page_of(browser, opened, "") as page:
-            page.get_by_label("Sort by").click()
-            page.get_by_role("option", name="Dice, worst first").click()
-            page.wait_for_timeout(500)
+            page.get_by_label("Sort by").select_option("Dice, worst first")
+            page.wait_for_timeout(300)
             page.locator(".tile").first.click()
             box = canvas(page)
             case = page.evaluate("hilumViewer.name")
@@ -380,6 +403,84 @@ def test_drag_the_operating_point(browser, xray_study, shots):
         with page_of(browser, opened, "label") as page:
             page.wait_for_selector("#mistakes .tile, #labelled-case")
             page.screenshot(path=shots / "mistakes.png")
+
+
+def test_three_planes_are_linked_by_a_cross_hair_and_show_what_is_painted(browser, tmp_path, shots):
+    from hilum.image.image import Image
+    from hilum.image.readers import read_image
+    from hilum.image.spacing import Spacing
+    from hilum.image.writers import write_image
+
+    shape = (30, 40, 50)
+    z, y, x = np.ogrid[:30, :40, :50]
+    ball = 100 * (((z - 15) / 12) ** 2 + ((y - 20) / 12) ** 2 + ((x - 25) / 12) ** 2 < 1)
+    noise = np.random.default_rng(0).integers(0, 20, (1, *shape))
+    volume = Image((ball + noise).astype(np.int16), Spacing((2.0, 1.0, 1.0), "mm"))
+    write_image(tmp_path / "study/images/a.nii.gz", volume)
+    with studio(tmp_path / "study", tmp_path / "runs") as running, page_of(browser, running, "paint") as page:
+        page.wait_for_function("window.hilumViewer?.info && hilumViewer.bitmaps.size")
+        page.get_by_label("Name of a new target").fill("Ball")
+        page.get_by_role("button", name="Add", exact=True).click()
+        page.wait_for_function("hilumViewer.target === 'Ball' && hilumViewer.mask")
+        page.locator("canvas.stage").focus()
+        page.keyboard.press("v")
+        page.wait_for_function(
+            "['0|', '1|', '2|'].every(a => [...hilumViewer.bitmaps.keys()].some(k => "
+            "k.startsWith(`axis=${a[0]}`)))"
+        )
+        box = page.locator("canvas.stage").bounding_box()
+        view = page.evaluate("({...hilumViewer.views[1], stretch: 2})")
+        click = box["x"] + box["width"] / 3 + view["x"] + 10.5 * view["scale"]
+        page.mouse.click(click, box["y"] + view["y"] + (30 - 1 - 7 + 0.5) * view["scale"] * 2)
+        assert page.evaluate("hilumViewer.cross") == [7, 20, 10]
+        assert page.evaluate("hilumViewer.index") == 7
+        page.wait_for_function("hilumViewer.masks.has('Ball|0|7')")
+        page.keyboard.press("b")
+        page.evaluate("hilumViewer.resize(8)")
+        page.mouse.click(*to_page(page, box, 10, 20))
+        kept(page)
+        page.wait_for_function("hilumViewer.masks.get('Ball|1|20')?.data[(30 - 1 - 7) * 50 + 10] === 1")
+        page.wait_for_function("hilumViewer.masks.get('Ball|2|10')?.data[(30 - 1 - 7) * 40 + 20] === 1")
+        page.screenshot(path=shots / "three-planes.png")
+        page.keyboard.press("Control+s")
+        page.wait_for_function("document.querySelector('.saved').textContent === 'saved'")
+    mask = read_image(tmp_path / "study/masks/Ball/a.nii.gz").array[0] > 0
+    assert mask[7, 20, 10]
+    assert not np.delete(mask, 7, axis=0).any()
+
+
+def test_a_field_of_a_slide_is_cut_out_and_painted(browser, tmp_path, shots):
+    import tifffile
+
+    rows, columns = np.ogrid[:8200, :8200]
+    slide = ((rows // 40 + columns // 40) % 200).astype(np.uint8)
+    (tmp_path / "study/images").mkdir(parents=True)
+    options = {"tile": (512, 512), "compression": "zlib", "photometric": "minisblack"}
+    with tifffile.TiffWriter(tmp_path / "study/images/big.tif") as file:
+        file.write(slide, subifds=3, **options)
+        for step in (2, 4, 8):
+            file.write(slide[::step, ::step], subfiletype=1, **options)
+    with studio(tmp_path / "study", tmp_path / "runs") as running, page_of(browser, running, "paint") as page:
+        page.wait_for_function("window.hilumViewer?.info?.slide && hilumViewer.bitmaps.size")
+        page.evaluate("hilumViewer.zoomTo(1)")
+        page.get_by_label("Size of a field").select_option("512")
+        wanted = page.evaluate("hilumViewer.fieldBox")
+        page.screenshot(path=shots / "slide.png")
+        page.get_by_role("button", name="Cut out and paint").click()
+        page.wait_for_function("window.hilumViewer?.info?.paintable && hilumViewer.bitmaps.size")
+        page.get_by_label("Name of a new target").fill("Nerve")
+        page.get_by_role("button", name="Add", exact=True).click()
+        page.wait_for_function("hilumViewer.target === 'Nerve' && hilumViewer.mask")
+        box = page.locator("canvas.stage").bounding_box()
+        page.mouse.click(*to_page(page, box, 100, 200))
+        kept(page)
+        page.keyboard.press("Control+s")
+        page.wait_for_function("document.querySelector('.saved').textContent === 'saved'")
+    (field,) = (tmp_path / "study/images").glob("big_y*.tif")
+    y, x = wanted["y"], wanted["x"]
+    assert (tifffile.imread(field) == slide[y : y + 512, x : x + 512]).all()
+    (mask,) = (tmp_path / "study/masks/Nerve").iterdir()
+    assert np.asarray(Pillow.open(mask))[200, 100] == 255
 
 
 def test_step_through_a_ct_and_judge_a_nodule(browser, tmp_path, shots):

@@ -7,9 +7,15 @@ from hilum.image.image import Image
 from hilum.image.spacing import Spacing
 from hilum.image.writers import write_image
 from hilum.studio import pictures, slides
-from hilum.studio.api import describe, thumbnail_of
+from hilum.studio.api import describe
+from hilum.studio.cutting import cut_field
+from hilum.studio.journal import Stroke
 from hilum.studio.slides import Slides, _part
+from hilum.studio.spans import spans_of
+from hilum.studio.thumbnails import thumbnail_of
 from hilum.studio.view import look
+from hilum.study.masks import read_masks
+from hilum.study.open import open_study
 
 
 @pytest.fixture
@@ -48,3 +54,36 @@ def test_a_slide_is_shown_and_not_painted(slide, desk_of):
     assert found["spacing"] == [0.5, 0.5]
     assert not found["paintable"]
     assert thumbnail_of(desk, name, True)[:3] == b"\xff\xd8\xff"
+
+
+def test_a_field_is_cut_painted_and_stays_in_the_group_of_its_slide(slide, desk_of):
+    folder, array = slide
+    desk = desk_of(folder)
+    first = cut_field(desk, "a", 100, 200, 512)
+    second = cut_field(desk, "a", 9000, 9000, 256)
+    assert (desk.images.get(first).array == array[:, 100:612, 200:712]).all()
+    assert desk.images.get(first).spacing.sizes == (0.5, 0.5)
+    assert (desk.images.get(second).array == array[:, 1044:, 1444:]).all(), "moved inside"
+    desk.targets.append("Nerve")
+    mask = np.zeros((512, 512), bool)
+    mask[5:50, 9:90] = True
+    desk.easel.stroke(first, "Nerve", Stroke(spans_of(mask), key="1"), 0)
+    desk.easel.begin(second, "Nerve")
+    desk.easel.save_all()
+    study = open_study(folder)
+    assert {case.name: case.group for case in study.cases} == {first: "a", second: "a"}
+    masks, _ = read_masks(next(case for case in study.cases if case.name == first), ["Nerve"], (512, 512))
+    assert (masks[0] == mask).all()
+    names = [case.name for case in desk.view.cases]
+    assert "a" in names, "the slide is still there to be looked at"
+    told = describe(desk, "a")["fields"]
+    assert {(one["y"], one["x"], one["width"]) for one in told} == {(100, 200, 512), (1044, 1444, 256)}
+
+
+def test_fields_are_not_cut_twice_too_large_or_of_small_images(slide, desk_of, write):
+    folder, _ = slide
+    desk = desk_of(folder)
+    name = cut_field(desk, "a", 0, 0, 256)
+    for case, side, words in (("a", 256, "cut already"), ("a", 4096, "from 128"), (name, 256, "whole")):
+        with pytest.raises(HilumError, match=words):
+            cut_field(desk, case, 0, 0, side)

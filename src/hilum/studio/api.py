@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,39 +14,23 @@ from starlette.concurrency import run_in_threadpool
 
 from hilum.errors import HilumError
 from hilum.image.colours import target_colour
-from hilum.studio import layers, pictures
+from hilum.studio import explaining, layers, pictures
+from hilum.studio.answers import NEVER, answering
+from hilum.studio.cutting import cut_field, fields_of
 from hilum.studio.desk import Desk
 from hilum.studio.drawn import exported, imported
-from hilum.studio.easel import StaleError
 from hilum.studio.journal import Stroke, plane_of, plane_pixels
 from hilum.studio.nodules import decide, nodules_of
-from hilum.studio.places import LooseImagesError, plain_target, why_not
+from hilum.studio.places import plain_target, why_not
 from hilum.studio.rounds import all_rounds
 from hilum.studio.spans import from_bytes, spans_of, to_bytes
+from hilum.studio.thumbnails import thumbnail_of
 from hilum.studio.view import case_of
-from hilum.study.masks import read_masks
+from hilum.study.fields import SIDE
 
 LIMIT_STROKE_BYTES = 64_000_000
 PRIVATE = {"Cache-Control": "private, max-age=600"}
-NEVER = {"Cache-Control": "no-store"}
-Endpoint = Callable[..., Any]
-
-
-def answering(function: Endpoint) -> Endpoint:
-    """An endpoint whose HilumError becomes an answer that says what it says."""
-
-    @wraps(function)
-    def answered(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except StaleError as error:
-            return JSONResponse({"error": str(error)}, 409)
-        except LooseImagesError as error:
-            return JSONResponse({"error": str(error), "loose": True}, 422)
-        except HilumError as error:
-            return JSONResponse({"error": str(error)}, 422)
-
-    return answered
+LONG = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
 def make_router(desk: Desk) -> APIRouter:
@@ -90,8 +73,9 @@ def _add_pictures(router: APIRouter, desk: Desk) -> None:
 
     @router.get("/thumbnail")
     @answering
-    def thumbnail(case: str, masks: int = 1) -> Any:
-        return Response(thumbnail_of(desk, case, bool(masks)), media_type="image/jpeg", headers=PRIVATE)
+    def thumbnail(case: str, masks: int = 1, v: str = "") -> Any:
+        headers = LONG if v else PRIVATE
+        return Response(thumbnail_of(desk, case, bool(masks)), media_type="image/jpeg", headers=headers)
 
     @router.get("/picture")
     @answering
@@ -119,9 +103,12 @@ def describe(desk: Desk, name: str) -> dict[str, Any]:
             "targets": [],
             "marks": [],
             "run": "",
+            "explains": [],
+            "network_layers": [],
             "out_of_fold": False,
         }
         named = {"case": name, "group": case.group, "paintable": False, "slide": True}
+        named |= {"fields": fields_of(view, case), "field_side": SIDE}
         return {**named, **desk.slides.describe(case), **bare}
     image = desk.images.get(name)
     window = pictures.natural_window(image)
@@ -133,6 +120,7 @@ def describe(desk: Desk, name: str) -> dict[str, Any]:
         "case": name,
         "paintable": view.kind in ("masks", "none"),
         "group": case.group,
+        "labels": [label for label, given in case.labels.items() if given == 1],
         "shape": list(image.shape),
         "channels": image.channels,
         "kind": str(image.array.dtype),
@@ -153,6 +141,8 @@ def describe(desk: Desk, name: str) -> dict[str, Any]:
             }
             for at, target in enumerate(targets)
         ],
+        "explains": explaining.explains(run),
+        "network_layers": explaining.known_layers(run),
         "out_of_fold": bool(source and source.out_of_fold),
         "run": run.folder.name if run is not None else "",
         "marks": _marks(desk, name),
@@ -161,21 +151,6 @@ def describe(desk: Desk, name: str) -> dict[str, Any]:
 
 def _marks(desk: Desk, name: str) -> list[dict[str, Any]]:
     return nodules_of(desk.view, desk.run, name, desk.images.get) if desk.view.kind == "marks" else []
-
-
-def thumbnail_of(desk: Desk, name: str, with_masks: bool) -> bytes:
-    """A case as a small JPEG, its masks drawn in."""
-    case = case_of(desk.view, name)
-    if desk.slides.is_slide(case):
-        return pictures.jpeg(desk.slides.thumbnail(case, pictures.THUMBNAIL))
-    image = desk.images.read(name)
-    targets = desk.all_targets()
-    masks = {}
-    if with_masks and case.masks:
-        known = [target for target in targets if target in case.masks]
-        arrays, _ = read_masks(case, known, image.shape)
-        masks = {targets.index(target): array for target, array in zip(known, arrays, strict=True)}
-    return pictures.jpeg(pictures.thumbnail(image, masks))
 
 
 def prediction_of(desk: Desk, run_name: str, name: str) -> bytes:
@@ -231,6 +206,11 @@ def _add_masks(router: APIRouter, desk: Desk) -> None:
         desk.easel.begin(case, target)
         return {"saved": True}
 
+    @router.post("/field")
+    @answering
+    def field(case: str, y: int, x: int, side: int = SIDE) -> Any:
+        return {"case": cut_field(desk, case, y, x, side)}
+
     @router.post("/judge")
     @answering
     def judge(case: str, x: float, y: float, z: float, diameter: float, decision: str = "") -> Any:
@@ -274,6 +254,34 @@ def _add_layers(router: APIRouter, desk: Desk) -> None:
         shape = desk.images.get(case).shape
         values = layers.probability_plane(answer_on(case), case, target, shape, axis, index)
         return Response(pictures.png(layers.entropy_plane(values)), media_type="image/png", headers=NEVER)
+
+    @router.get("/explained")
+    @answering
+    def explained(
+        case: str,
+        of: str = "",
+        what: str = explaining.GRADCAM,
+        channel: int = 0,
+        axis: int = 0,
+        index: int = 0,
+    ) -> Any:
+        shape, run = desk.images.get(case).shape, desk.run
+        place = explaining.place_in(run, shape, axis, index) if run is not None else 0
+        if place is None:
+            return Response(status_code=204)
+        path = explaining.ask(desk, case, what, place)
+        if path is None:
+            return JSONResponse({"working": True}, 202, headers=NEVER)
+        outputs = explaining.explains(run)
+        if what == explaining.GRADCAM:
+            if of not in outputs:
+                raise HilumError(f"the model knows {', '.join(outputs)}, not {of[:60]}")
+            channel = outputs.index(of)
+        values = explaining.map_plane(path, channel, shape, axis, index)
+        layers_known = json.dumps(explaining.known_layers(run))
+        return Response(
+            pictures.png(values), media_type="image/png", headers={**NEVER, "X-Layers": layers_known}
+        )
 
     @router.get("/region")
     @answering

@@ -15,7 +15,8 @@ from hilum.studio.pictures import Images
 from hilum.studio.places import plain_target
 from hilum.studio.rounds import current_run, default_runs
 from hilum.studio.slides import Slides
-from hilum.studio.view import View, case_of, look
+from hilum.studio.thumbnails import Thumbnails
+from hilum.studio.view import View, case_of, look, times_of
 from hilum.study.listing import list_folder
 from hilum.study.masks import read_case_image
 from hilum.study.study import Finding
@@ -37,8 +38,10 @@ class Desk:
     targets: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     inspected: tuple[Finding, ...] | None = None
+    explaining: str = ""
     looked: float = 0.0
     slides: Slides = field(default_factory=Slides)
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -57,7 +60,11 @@ class Desk:
                 if time.monotonic() - self.looked < LOOK_EVERY_S:
                     return False
                 self.looked = time.monotonic()
+                now = times_of(self.view.folders)
+                if self.view.folders == now:
+                    return False
                 if len(list_folder(self.folder).files) == self.view.files:
+                    self.view.folders.update(now)  # a mask was written anew, as each one saved here is
                     return False
             self.view = look(self.folder)
             self.inspected = None

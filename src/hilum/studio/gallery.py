@@ -39,13 +39,13 @@ def entries(view: View, targets: Sequence[str], run: Run | None) -> list[Entry]:
         if finding.severity != "note"
         for finding_case in finding.cases
     }
-    found = []
+    found, masks = [], view.kind == "masks"
     for case in view.cases:
         present = tuple(name for name in targets if name in case.masks)
         labels = tuple(name for name, value in case.labels.items() if value == 1)
         marks = (f"{len(case.marks)} nodules",) if case.marks else ()
         dice = min(scores[case.name].values()) if case.name in scores else None
-        missing = tuple(name for name in targets if name not in case.masks) if view.kind == "masks" else ()
+        missing = tuple(name for name in targets if name not in case.masks) if masks else ()
         flag = _flag(dice, low, case.name in named, bool(view.study.classes))
         found.append(
             Entry(case.name, case.group, case.split or "", (*present, *labels, *marks), missing, dice, flag)

@@ -11,11 +11,13 @@ from pathlib import Path, PurePosixPath
 from hilum.errors import HilumError
 from hilum.files import write_text
 from hilum.image.readers import probe
-from hilum.studio.view import View
+from hilum.image.writers import write_image
+from hilum.studio.view import SLICES, View
 from hilum.study.encodings import luminance, open_mask
 from hilum.study.layouts.tables import NAME as TABLE
 from hilum.study.layouts.tables import read_rows
 from hilum.study.listing import Listing
+from hilum.study.masks import read_case_image
 from hilum.study.names import DEFAULT_TARGET, is_image_word, is_mask_word, stem, suffix, target_name
 from hilum.study.study import Case, Encoding, MaskSource, Source
 
@@ -155,6 +157,11 @@ def _beside(other: Case, case: Case, target: str) -> Place:
 def _first_place(view: View, case: Case, target: str) -> Place:
     """In a study without any annotation: masks/TARGET/ beside images/."""
     image = case.image.path
+    if image.is_dir():
+        raise LooseImagesError(
+            f"{image.name}/ holds the slices of one scan: to be painted it is written into `images` as one "
+            "file"
+        )
     parts = image.relative_to(view.root).parts
     at = next((k for k, part in enumerate(parts[:-1]) if is_image_word(part)), None)
     if at is None:
@@ -170,7 +177,11 @@ class LooseImagesError(HilumError):
 
 
 def gather_images(view: View) -> int:
-    """Move the images that lie loose in a folder without annotations into `images/`; how many there were."""
+    """Move the images that lie loose in a folder without annotations into `images/`; how many there were.
+
+    DICOM slices of a scan are written there as one file, which a mask can lie beside, and kept in
+    .studio/originals.
+    """
     if any(case.masks or case.labels for case in view.cases):
         raise HilumError(f"{view.root}: has annotations already, so its images stay where they are")
     home = view.root / "images"
@@ -180,11 +191,29 @@ def gather_images(view: View) -> int:
         if any(is_image_word(part) for part in path.relative_to(view.root).parts[:-1]):
             continue
         new = home / path.relative_to(view.root)
+        if path.is_dir():
+            _write_scan(view.root, home, case)
+            moved += 1
+            continue
         new.parent.mkdir(parents=True, exist_ok=True)
         for part in _parts_of(path):
             part.rename(new.with_name(part.name))
         moved += 1
     return moved
+
+
+def _write_scan(root: Path, home: Path, case: Case) -> None:
+    """A scan as one file; beside its slices they would look like two classes of images."""
+    folder, kept = case.image.path, root / ".studio" / "originals" / case.name
+    write_image(home / f"{case.name}.nii.gz", read_case_image(case))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    if folder != root:
+        folder.rename(kept)
+        return
+    kept.mkdir()
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SLICES:
+            path.rename(kept / path.name)
 
 
 def _parts_of(path: Path) -> list[Path]:

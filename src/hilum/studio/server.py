@@ -6,16 +6,21 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import os
 import secrets
 import socket
+import threading
+import time
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hilum.errors import HilumError
+from hilum.study.names import natural
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
 
     from hilum.studio.desk import Desk
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 PORT = 8321
+FIRST_SEEN = 18
+PATIENCE_S = 12.0
 
 
 def serve(
@@ -41,17 +48,18 @@ def serve(
     """
     check_installed()
     from hilum.studio.desk import open_desk
+    from hilum.studio.thumbnails import warm
 
     listener = listen(port)
     desk = open_desk(Path(folder), Path(runs).resolve() if runs else None)
     token = secrets.token_urlsafe(24)
     app = make_app(desk, token)
-    listener.listen(64)
     address = f"http://{HOST}:{listener.getsockname()[1]}/?token={token}"
     told(f"The studio is open at\n\n    {address}\n\nKeep this window; Ctrl-C ends it, and nothing is lost.")
+    warm(desk, sorted(desk.view.by_name, key=natural)[:FIRST_SEEN])
     if browser:
         webbrowser.open(address)
-    run_server(app, listener)
+    run_server(app, listener, desk)
 
 
 def check_installed() -> None:
@@ -68,6 +76,7 @@ def listen(port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, number))
+            listener.listen(64)  # two studios that start at once may both bind, but not both listen
         except (OSError, OverflowError):
             listener.close()
             continue
@@ -83,16 +92,24 @@ def make_app(desk: Desk, token: str) -> App:
 
     from hilum.studio.api import make_router
     from hilum.studio.guard import guarded
+    from hilum.studio.images_api import make_images_router
     from hilum.studio.pages.canvas import STATIC
 
     app = FastAPI(
         title="Hilum studio", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_saving(desk)
     )
     app.include_router(make_router(desk))
+    app.include_router(make_images_router(desk))
     app.mount("/studio-static", StaticFiles(directory=STATIC))
     _add_pages(desk)
     ui.run_with(
-        app, title="Hilum studio", tailwind=False, show_welcome_message=False, favicon=_ICON, language="en-US"
+        app,
+        title="Hilum studio",
+        tailwind=False,
+        show_welcome_message=False,
+        favicon=_ICON,
+        language="en-US",
+        gzip_middleware_factory=None,  # on one machine packing takes longer than sending
     )
     return guarded(app, token)
 
@@ -121,27 +138,26 @@ def _saving(desk: Desk) -> Callable[[FastAPI], contextlib.AbstractAsyncContextMa
         task = asyncio.create_task(keep_saving())
         yield
         task.cancel()
-        try:
-            desk.easel.save_all()
-        except HilumError as error:
-            logger.warning("%s", error)
+        _save(desk)
 
     return lifespan
+
+
+def _save(desk: Desk) -> None:
+    try:
+        desk.easel.save_all()
+    except HilumError as error:
+        logger.warning("%s", error)
 
 
 def _add_pages(desk: Desk) -> None:
     from nicegui import ui
 
-    from hilum.studio.pages.images import images_page
     from hilum.studio.pages.label import label_page
     from hilum.studio.pages.next_images import next_page
     from hilum.studio.pages.paint import paint_page
     from hilum.studio.pages.results import results_page
     from hilum.studio.pages.train import train_page
-
-    @ui.page("/")
-    def images() -> None:
-        images_page(desk)
 
     @ui.page("/paint")
     def paint(case: str = "") -> None:
@@ -164,8 +180,8 @@ def _add_pages(desk: Desk) -> None:
         next_page(desk)
 
 
-def run_server(app: App, listener: socket.socket) -> None:
-    """Serve until Ctrl-C."""
+def run_server(app: App, listener: socket.socket, desk: Desk) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
     import uvicorn
 
     config: Any = uvicorn.Config(
@@ -178,5 +194,15 @@ def run_server(app: App, listener: socket.socket) -> None:
     )
     logging.getLogger("nicegui").setLevel(logging.WARNING)
     server = uvicorn.Server(config)
+    threading.Thread(target=_end_in_time, args=(server, desk), daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
+
+
+def _end_in_time(server: uvicorn.Server, desk: Desk) -> None:
+    """End the process where the server was told to end and hangs; masks are in their files by then."""
+    while not server.should_exit:
+        time.sleep(0.5)
+    time.sleep(PATIENCE_S)
+    _save(desk)
+    os._exit(0)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError
+from hilum.image.image import Image
 from hilum.image.pyramid import Pyramid, is_huge, open_pyramid
 from hilum.studio.pictures import TILE, Pixels, Window, levels, png, shown
 from hilum.study.study import Case
@@ -58,6 +59,15 @@ class Slides:
         with self.lock:
             pyramid = self._open(case.image.path)
             return png(shown(_part(pyramid, level, row, column), window))
+
+    def window(self, case: Case, y: int, x: int, side: int) -> tuple[Image, int, int]:
+        """A square window at full resolution with its spacing, moved inside the slide; its row and column."""
+        with self.lock:
+            pyramid = self._open(case.image.path)
+            height, width = pyramid.shape
+            top, left = max(0, min(y, height - side)), max(0, min(x, width - side))
+            values = pyramid.read_window(top, left, min(side, height), min(side, width))
+            return Image(values, pyramid.spacing), top, left
 
     def thumbnail(self, case: Case, side: int) -> Pixels:
         """The slide as a small picture (Y, X, 3)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 from hilum.errors import HilumError, ImageError
@@ -17,11 +18,9 @@ _ALONE = (".npz", ".zip", ".mhd", ".nhdr")
 
 def home_of(view: View) -> Path:
     """The folder that new images go to: where most images lie, or `images/` of an empty study."""
-    parents = [case.image.path.parent for case in view.cases if case.split != "predict"]
-    inside = [parent for parent in parents if parent.is_relative_to(view.root)]
-    if not inside:
-        return view.root / "images"
-    return max(dict.fromkeys(inside), key=inside.count)
+    parents = Counter(case.image.path.parent for case in view.cases if case.split != "predict")
+    inside = [parent for parent, _ in parents.most_common() if parent.is_relative_to(view.root)]
+    return inside[0] if inside else view.root / "images"
 
 
 def add_image(view: View, name: str, content: Path) -> Path:

@@ -64,7 +64,14 @@ def curve(tell: Tell, folder: str, out: str, minutes: float | None = None, steps
     measure_curve(Path(folder), Path(out), minutes, steps, lambda done, of: tell({"step": done, "steps": of}))
 
 
-VERBS: dict[str, Callable[..., None]] = {"train": train, "rank": rank, "curve": curve}
+def explain(tell: Tell, folder: str, run: str, case: str, what: str, index: int) -> None:
+    """Show what a network looks at in one case."""
+    from hilum.studio.explaining import explain_for
+
+    explain_for(Path(folder), Path(run), case, what, index)
+
+
+VERBS: dict[str, Callable[..., None]] = {"train": train, "rank": rank, "curve": curve, "explain": explain}
 
 
 def main(arguments: list[str]) -> int:

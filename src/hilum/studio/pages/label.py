@@ -9,7 +9,8 @@ from nicegui.events import KeyEventArguments
 
 from hilum.studio.desk import Desk
 from hilum.studio.labels import Mistake, free_classes, give_label, is_labelled, label_of, mistakes
-from hilum.studio.pages.frame import frame, quoted, told
+from hilum.studio.pages.frame import frame, told
+from hilum.studio.pages.plain import quoted
 from hilum.studio.places import plain_target
 
 

@@ -12,7 +12,8 @@ from hilum.studio import jobs
 from hilum.studio.charts import learning_options
 from hilum.studio.desk import Desk
 from hilum.studio.learning import read_curve
-from hilum.studio.pages.frame import frame, quoted, told
+from hilum.studio.pages.frame import frame, told
+from hilum.studio.pages.plain import quoted
 from hilum.studio.ranking import Ranked, read_ranking, unannotated
 
 RANK, CURVE = "rank", "curve"

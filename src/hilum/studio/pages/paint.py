@@ -21,7 +21,8 @@ def paint_page(desk: Desk, case: str = "") -> None:
         with ui.dialog() as dialog, ui.card():
             ui.label(
                 "These images lie loose in their folder. Masks need them in images/, with masks/ beside it, "
-                "as the command line reads it. Shall they be moved there?"
+                "as the command line reads it. Shall they be moved there? Of a scan of DICOM slices a copy "
+                "is written there as one file, and its slices are kept in .studio/originals."
             )
             with ui.row():
                 ui.button("Move them into images/", on_click=lambda: _move(desk)).props("no-caps unelevated")

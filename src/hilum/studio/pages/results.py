@@ -7,11 +7,12 @@ from urllib.parse import quote
 
 from nicegui import ui
 
+from hilum.studio.aside import aside
 from hilum.studio.charts import box_options
 from hilum.studio.desk import Desk
 from hilum.studio.labels import froc_rows, judged
 from hilum.studio.pages.canvas import OperatingCurve
-from hilum.studio.pages.frame import aside, figure, frame, told
+from hilum.studio.pages.frame import figure, frame, told
 from hilum.studio.rounds import Round, all_rounds, headline, table
 from hilum.studio.tables import PAINTED, columns_of, filtered, grouped, measured, summed_up, with_folders
 

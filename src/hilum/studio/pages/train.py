@@ -10,10 +10,12 @@ from nicegui import ui
 
 from hilum.errors import HilumError
 from hilum.studio import jobs
+from hilum.studio.aside import aside
 from hilum.studio.charts import curve_keys, curve_options
 from hilum.studio.comparing import Change, better, changes, pairs
 from hilum.studio.desk import Desk
-from hilum.studio.pages.frame import aside, figure, frame, quoted, told
+from hilum.studio.pages.frame import figure, frame, told
+from hilum.studio.pages.plain import quoted
 from hilum.studio.rounds import Round, all_rounds, headline, use_run
 from hilum.studio.training import (
     JOB,

@@ -1,118 +1,8 @@
 // The canvas of the studio: shows an image with its layers, and paints masks. All drawing happens here;
 // the studio's server gets every finished stroke as spans of changed pixels.
+import { PLANES, onPlane, voxelAt } from "/studio-static/planes.js";
+import { FALSE_, ICONS, MISSED, Painted, TOOLS, heat, icon, make, rgb, swatch, word } from "/studio-static/parts.js";
 import { capsule, connected, grow, box, maskOf, paintSpans, polygon, toggle } from "/studio-static/pixels.js";
-
-const CHUNK = 512;
-const MISSED = [118, 42, 168];
-const FALSE_ = [230, 84, 0];
-const TOOLS = [
-  ["hand", "Move", "H", "Drag to move; wheel or + − to zoom, 0 to fit"],
-  ["brush", "Brush", "B", "Drag to paint; [ ] for its size"],
-  ["eraser", "Eraser", "E", "Drag to take away; Shift does it with the brush"],
-  ["polygon", "Polygon", "P", "Click corners; Enter or double click closes, Esc gives up"],
-  ["fill", "Fill", "F", "Click inside a closed outline; on a painted piece it takes the piece away"],
-  ["wand", "Wand", "W", "Click: paints what looks alike and is connected"],
-  ["region", "Adopt", "A", "Click or drag a box: adopts what the model finds there"],
-  ["ruler", "Ruler", "R", "Drag to measure"],
-];
-const ICONS = {
-  hand: "M6 12V6a1.5 1.5 0 0 1 3 0v4-6a1.5 1.5 0 0 1 3 0v6-5a1.5 1.5 0 0 1 3 0v6-3a1.5 1.5 0 0 1 3 0v6c0 4-2.5 7-6 7-3 0-4.5-1.5-6-4l-2.5-4c-.8-1.4 1-2.6 2-1.4z",
-  brush: "M20 4c-4 1.5-8 5-9.5 8.5l1.5 1.5C15.5 12.5 18.5 8 20 4zM9.5 14c-2 0-3 1.3-3 3 0 1.2-1 2-2.5 2 3 2 8 1.5 8-2.5z",
-  eraser: "M14 5l6 6-8 8H8l-4-4zM9 10l6 6",
-  polygon: "M12 4l8 6-3 9H7L4 10z",
-  fill: "M5 12l7-7 7 7-7 7zM5 12h14M20.5 15c1 1.6 1.5 2.4 1.5 3.2a1.5 1.5 0 0 1-3 0c0-.8.5-1.6 1.5-3.2z",
-  wand: "M5 19L15 9M17 3v4M15 5h4M20 11v3M18.5 12.5h3M9 4v3M7.5 5.5h3",
-  region: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M8.5 12.5l2.5 2.5 5-6",
-  ruler: "M3 16L16 3l5 5L8 21zM7 12l2 2M10 9l3 3M13 6l2 2",
-};
-
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "text") node.textContent = value;
-    else if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
-
-function icon(path) {
-  const holder = make("span", { class: "icon", "aria-hidden": "true" });
-  holder.innerHTML = `<svg viewBox="0 0 24 24" width="20" height="20" fill="none" stroke="currentColor"
-    stroke-width="1.700" stroke-linecap="round" stroke-linejoin="round"><path d="${path}"/></svg>`;
-  return holder;
-}
-
-function rgb(hex) {
-  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-}
-
-// Masks coloured, in square pieces that are made when something is in them.
-class Painted {
-  constructor(width, height, colourOf) {
-    Object.assign(this, { width, height, colourOf, chunks: new Map(), stale: true });
-  }
-
-  refresh(touched) {
-    const area = {  // outlines change one pixel further
-      left: Math.max(0, touched.left - 1), top: Math.max(0, touched.top - 1),
-      right: Math.min(this.width, touched.right + 1), bottom: Math.min(this.height, touched.bottom + 1),
-    };
-    if (touched.right <= touched.left || area.right <= area.left || area.bottom <= area.top) return;
-    for (let cy = Math.floor(area.top / CHUNK); cy * CHUNK < area.bottom; cy++) {
-      for (let cx = Math.floor(area.left / CHUNK); cx * CHUNK < area.right; cx++) {
-        this.refreshChunk(cx, cy, area);
-      }
-    }
-  }
-
-  refreshChunk(cx, cy, area) {
-    const key = `${cx},${cy}`;
-    const left = Math.max(area.left, cx * CHUNK);
-    const top = Math.max(area.top, cy * CHUNK);
-    const right = Math.min(area.right, (cx + 1) * CHUNK, this.width);
-    const bottom = Math.min(area.bottom, (cy + 1) * CHUNK, this.height);
-    const pixels = new ImageData(right - left, bottom - top);
-    const words = new Uint32Array(pixels.data.buffer);
-    let any = false;
-    for (let y = top, to = 0; y < bottom; y++) {
-      for (let x = left, at = y * this.width + left; x < right; x++, at++, to++) {
-        const word = this.colourOf(at);
-        if (word) {
-          words[to] = word;
-          any = true;
-        }
-      }
-    }
-    let canvas = this.chunks.get(key);
-    if (!canvas) {
-      if (!any) return;
-      canvas = document.createElement("canvas");
-      canvas.width = Math.min(CHUNK, this.width - cx * CHUNK);
-      canvas.height = Math.min(CHUNK, this.height - cy * CHUNK);
-      this.chunks.set(key, canvas);
-    }
-    canvas.getContext("2d").putImageData(pixels, left - cx * CHUNK, top - cy * CHUNK);
-  }
-
-  draw(context, opacity) {
-    if (this.stale) {
-      this.refresh({ left: 0, top: 0, right: this.width, bottom: this.height });
-      this.stale = false;
-    }
-    context.globalAlpha = opacity;
-    for (const [key, canvas] of this.chunks) {
-      const [cx, cy] = key.split(",").map(Number);
-      context.drawImage(canvas, cx * CHUNK, cy * CHUNK);
-    }
-    context.globalAlpha = 1;
-  }
-}
-
-function word([red, green, blue]) {
-  return (255 << 24) | (blue << 16) | (green << 8) | red;
-}
 
 class Viewer {
   constructor(root, options, emit) {
@@ -123,15 +13,20 @@ class Viewer {
     this.size = 24;
     this.tolerance = 12;
     this.opacity = 0.45;
-    this.shown = { truth: true, prediction: false, errors: false, uncertainty: false, outlines: false, alone: false };
+    this.shown = { truth: true, prediction: false, errors: false, uncertainty: false, explained: false, outlines: false, alone: false };
+    this.look = { what: "gradcam", of: "", channel: 0 };
     this.target = null;
     this.axis = 0;
     this.index = 0;
+    this.cross = [0, 0, 0];
+    this.views = {};
     this.compare = false;
+    this.trio = false;
     this.masks = new Map();
     this.versions = new Map();
     this.predictions = new Map();
     this.uncertainties = new Map();
+    this.explanations = new Map();
     this.bitmaps = new Map();
     this.undone = [];
     this.done = [];
@@ -187,6 +82,11 @@ class Viewer {
       type: "range", min: "1", max: "200", value: "24", "aria-label": "Brush size in pixels",
       oninput: () => this.resize(Number(this.sizeInput.value)),
     });
+    this.toleranceLabel = make("output", { text: String(this.tolerance) });
+    this.toleranceInput = make("input", {
+      type: "range", min: "1", max: "100", value: String(this.tolerance), "aria-label": "How unlike what the wand takes may be, of 255",
+      oninput: () => this.tolerate(Number(this.toleranceInput.value)),
+    });
     this.bar.append(
       make("span", { class: "group" },
         make("button", { type: "button", title: "Image before (,)", "aria-label": "Image before", onclick: step(-1), text: "‹" }),
@@ -194,13 +94,17 @@ class Viewer {
         make("button", { type: "button", title: "Next image (.)", "aria-label": "Next image", onclick: step(1), text: "›" })),
       make("span", { class: "group paints" }, this.undoButton, this.redoButton,
         make("button", { type: "button", title: "Write the masks to their files now (Ctrl+S)", onclick: () => this.save(), text: "Save" }), this.saved),
-      make("label", { class: "group paints" }, "Brush", this.sizeInput, this.sizeLabel),
+      (this.sizeControl = make("label", { class: "group paints" }, "Brush", this.sizeInput, this.sizeLabel)),
+      (this.toleranceControl = make("label", { class: "group paints", hidden: "" }, "Tolerance", this.toleranceInput, this.toleranceLabel)),
       make("span", { class: "group" },
         make("button", { type: "button", title: "The whole image (0)", onclick: () => this.fit(), text: "Fit" }),
         make("button", { type: "button", title: "One image pixel on one of the screen (1:1)", onclick: () => this.zoomTo(1), text: "1:1" }),
         (this.compareButton = make("button", {
           type: "button", title: "Truth left, model right, moved together (C)", "aria-pressed": "false",
-          onclick: () => this.toggleCompare(), text: "Side by side" }))),
+          onclick: () => this.toggleCompare(), text: "Side by side" })),
+        (this.trioButton = make("button", {
+          type: "button", title: "Axial, coronal and sagittal beside one another, linked by a cross-hair (V)", "aria-pressed": "false", hidden: "",
+          onclick: () => this.toggleTrio(), text: "Three planes" }))),
     );
   }
 
@@ -209,15 +113,17 @@ class Viewer {
     this.side.replaceChildren();
     const section = (title, ...nodes) => this.side.append(make("section", {}, make("h3", { text: title }), ...nodes));
     if (info.paintable) section("Targets", this.targetList(), this.newTarget());
-    if (info.targets.length) section("Layers", this.layerList());
+    if (info.targets.length || info.explains.length) section("Layers", this.layerList());
     if (info.paintable && info.shape.length === 2) section("Outlines", this.exchange());
+    if (info.slide) section("Fields to paint", ...this.fieldControls());
     if (info.window) section("Window", this.windowControls());
     if (info.shape.length === 3) section("Slice", this.sliceControls());
     if (info.marks.length) section(`Nodules (${info.marks.length})`, this.markList());
     const size = [...info.shape].reverse().join(" × ");
-    const spacing = info.spacing ? `${[...info.spacing].reverse().map((s) => +s.toPrecision(4)).join(" × ")} ${info.unit}` : "spacing not known: lengths in px (a column `spacing` of study.csv gives it)";
+    const spacing = info.spacing ? `${[...info.spacing].reverse().map((s) => +s.toPrecision(4)).join(" × ")} ${info.unit}` : "spacing not known: lengths in px (a column “spacing” in study.csv gives it)";
     section("Image", make("p", { class: "facts", text: `${size}, ${info.channels === 1 ? "1 channel" : `${info.channels} channels`} ${info.kind}` }),
-      make("p", { class: "facts", text: spacing }), info.group ? make("p", { class: "facts", text: `group ${info.group}` }) : null);
+      make("p", { class: "facts", text: spacing }), info.group ? make("p", { class: "facts", text: `group ${info.group}` }) : null,
+      info.labels?.length ? make("p", { class: "facts", text: `label ${info.labels.join(", ")}` }) : null);
   }
 
   targetList() {
@@ -259,7 +165,7 @@ class Viewer {
     const predicted = this.info.targets.some((target) => target.predicted);
     const from = this.info.out_of_fold ? `${this.info.run}, out of fold` : this.info.run;
     const names = { truth: "Painted (T)", prediction: "Model (M)", errors: "Errors (X)", uncertainty: "Uncertainty (U)" };
-    for (const [name, label] of Object.entries(names)) {
+    for (const [name, label] of this.info.targets.length ? Object.entries(names) : []) {
       const input = make("input", { type: "checkbox", onchange: () => this.show(name, input.checked) });
       input.checked = this.shown[name];
       input.disabled = name !== "truth" && !predicted;
@@ -268,7 +174,8 @@ class Viewer {
         list.append(make("p", { class: "facts legend" }, swatch(MISSED), "missed ", swatch(FALSE_), "false"));
       }
     }
-    for (const [name, label] of [["outlines", "Outlines only (O)"], ["alone", "Chosen target only (I)"]]) {
+    if (this.info.explains.length) list.append(...this.lookControls());
+    for (const [name, label] of !this.info.targets.length ? [] : [["outlines", "Outlines only (O)"], ["alone", "Chosen target only (I)"]]) {
       const input = make("input", { type: "checkbox", onchange: () => this.show(name, input.checked) });
       input.checked = this.shown[name];
       list.append(make("label", { "data-layer": name }, input, make("span", { text: label })));
@@ -278,6 +185,107 @@ class Viewer {
     list.append(make("label", {}, make("span", { text: "Opacity" }), opacity));
     list.append(make("p", { class: "facts", text: predicted ? `model: ${from}` : this.info.run ? "the model has not seen this image yet: What next predicts it" : "no model yet: train one" }));
     return list;
+  }
+
+  // Slides are painted in fields that are cut out of them.
+  fieldControls() {
+    this.fieldSide = Math.min(this.fieldSide || this.info.field_side, this.info.field_side);
+    const sizes = make("select", { "aria-label": "Size of a field", onchange: () => { this.fieldSide = Number(sizes.value); this.repaint(); } });
+    for (const side of [512, 1024, 2048]) sizes.append(make("option", { value: side, text: `${side} × ${side} px`, selected: side === this.fieldSide ? "" : null }));
+    const list = make("ul", { class: "marks" });
+    for (const field of this.info.fields) {
+      const words = field.annotated.length ? field.annotated.join(", ") : "not annotated";
+      list.append(make("li", {}, make("a", { href: `/paint?case=${encodeURIComponent(field.case)}`, text: `${field.x}, ${field.y}` }), ` ${words}`));
+    }
+    return [make("p", { class: "facts", text: "A slide is painted in fields: zoom until the dashed frame holds what you want to paint, then cut it out. Fields of one slide stay in one group." }),
+      make("div", { class: "presets" }, sizes, make("button", { type: "button", class: "small", text: "Cut out and paint", onclick: () => this.cutField() })), list];
+  }
+
+  get fieldBox() {
+    const side = this.fieldSide || 0;
+    const { width, height } = this.sides;
+    const at = (size, most) => Math.max(0, Math.min(most - side, Math.round(size - side / 2)));
+    return { x: at((this.pane / 2 - this.view.x) / this.view.scale, width), y: at((this.canvas.height / 2 - this.view.y) / this.view.scale / this.stretch, height), side };
+  }
+
+  async cutField() {
+    const { x, y, side } = this.fieldBox;
+    const answer = await this.ask(`/api/field?case=${encodeURIComponent(this.name)}&y=${y}&x=${x}&side=${side}`, { method: "POST" });
+    if (answer) location.href = `/paint?case=${encodeURIComponent((await answer.json()).case)}`;
+  }
+
+  drawFields() {
+    const context = this.context;
+    const { x, y, side } = this.fieldBox;
+    context.lineWidth = 2 / this.view.scale;
+    context.strokeStyle = "#0072b2";
+    for (const field of this.info.fields) context.strokeRect(field.x, field.y, field.width, field.height);
+    context.setLineDash([8 / this.view.scale, 6 / this.view.scale]);
+    context.strokeStyle = "#d55e00";
+    context.strokeRect(x, y, side, side);
+    context.setLineDash([]);
+  }
+
+  // What the model looks at: Grad-CAM of the chosen target or class, or what a layer of the network makes of it.
+  lookControls() {
+    const input = make("input", { type: "checkbox", onchange: () => this.show("explained", input.checked) });
+    input.checked = this.shown.explained;
+    const row = make("label", { "data-layer": "explained" }, input, make("span", { text: "Model's look (G)" }));
+    if (!this.shown.explained) return [row];
+    const picker = (label, options, chosen, change) => {
+      const select = make("select", { "aria-label": label, onchange: () => { change(select.value); this.look_again(); } });
+      for (const [value, text] of options) select.append(make("option", { value, text, selected: String(value) === String(chosen) ? "" : null }));
+      return select;
+    };
+    const layers = this.info.network_layers.map((name) => [name, `layer ${name}`]);
+    const nodes = [row, picker("What of the model's look", [["gradcam", "Grad-CAM"], ...layers], this.look.what, (value) => { this.look.what = value; this.look.channel = 0; })];
+    if (this.look.what === "gradcam" && !this.info.targets.length) {
+      nodes.push(picker("Class", this.info.explains.map((name) => [name, name]), this.lookOf, (value) => (this.look.of = value)));
+    } else if (this.look.what !== "gradcam") {
+      const channels = [[0, "all channels"], ...Array.from({ length: 24 }, (_, k) => [k + 1, `channel ${k + 1}`])];
+      nodes.push(picker("Channel", channels, this.look.channel, (value) => (this.look.channel = Number(value))));
+    }
+    return nodes;
+  }
+
+  look_again() {
+    this.buildSide();
+    this.loadLayers();
+  }
+
+  get lookOf() {
+    const known = this.info.explains;
+    if (this.info.targets.length) return known.includes(this.target) ? this.target : "";
+    return known.includes(this.look.of) ? this.look.of : known[known.length - 1] || "";
+  }
+
+  get lookKey() {
+    const { what, channel } = this.look;
+    return this.key(`${what}|${channel}|${what === "gradcam" ? this.lookOf : ""}`);
+  }
+
+  async loadExplained(generation) {
+    const key = this.lookKey;
+    const { what, channel } = this.look;
+    if (this.explanations.has(key) || (what === "gradcam" && !this.lookOf)) return;
+    const answer = await this.ask(`/api/explained?case=${encodeURIComponent(this.name)}&of=${encodeURIComponent(this.lookOf)}&what=${encodeURIComponent(what)}&channel=${channel}&${this.place}`);
+    if (generation !== this.generation || !this.shown.explained) return;
+    if (!answer) return this.show("explained", false);
+    if (answer.status === 202) {
+      this.tell("The model is asked what it looks at; this takes some seconds …", true);
+      clearTimeout(this.looking);
+      this.looking = setTimeout(() => generation === this.generation && this.loadLayers(), 600);
+    } else if (answer.status === 200) {
+      const bitmap = await createImageBitmap(await answer.blob());
+      this.explanations.set(key, heat(bitmap));
+      this.trim(this.explanations, 32);
+      this.tell("");
+      if (!this.info.network_layers.length) {
+        this.info.network_layers = JSON.parse(answer.headers.get("X-Layers"));
+        this.buildSide();
+      }
+      this.repaint();
+    }
   }
 
   exchange() {
@@ -320,9 +328,8 @@ class Viewer {
 
   sliceControls() {
     const holder = make("div", { class: "slices" });
-    const names = ["axial", "coronal", "sagittal"];
     const row = make("div", { class: "presets", role: "group", "aria-label": "Plane" });
-    names.forEach((name, axis) => row.append(make("button", { type: "button", class: "small", text: name, "aria-pressed": String(axis === this.axis), onclick: () => this.turn(axis) })));
+    PLANES.forEach((name, axis) => row.append(make("button", { type: "button", class: "small", text: name, "aria-pressed": String(axis === this.axis), onclick: () => this.turn(axis) })));
     this.sliceInput = make("input", { type: "range", min: "0", max: String(this.info.shape[this.axis] - 1), value: String(this.index), "aria-label": "Slice",
       oninput: () => this.slice(Number(this.sliceInput.value)) });
     this.sliceLabel = make("output", { text: `${this.index + 1} / ${this.info.shape[this.axis]}` });
@@ -378,7 +385,7 @@ class Viewer {
     this.axis = 0;
     this.index = this.info.shape.length === 3 ? Math.floor(this.info.shape[0] / 2) : 0;
     this.window = this.info.window ? [...this.info.window] : null;
-    for (const held of [this.masks, this.versions, this.predictions, this.uncertainties, this.bitmaps]) held.clear();
+    for (const held of [this.masks, this.versions, this.predictions, this.uncertainties, this.explanations, this.bitmaps]) held.clear();
     this.done = [];
     this.undone = [];
     this.ruler = null;
@@ -386,6 +393,10 @@ class Viewer {
     const names = this.info.targets.map((target) => target.name);
     if (!names.includes(this.target)) this.target = names[0] || null;
     if (this.info.marks.length && this.info.marks[0].index !== undefined) this.index = this.info.marks[0].index;
+    this.cross = this.info.shape.length === 3 ? this.info.shape.map((side) => Math.floor(side / 2)) : [0, 0, 0];
+    this.cross[0] = this.index;
+    this.compareButton.hidden = !this.info.targets.length;
+    this.trioButton.hidden = this.info.shape.length !== 3;
     history.replaceState(null, "", `?case=${encodeURIComponent(name)}`);
     document.title = `${name} – Hilum studio`;
     this.buildSide();
@@ -407,6 +418,7 @@ class Viewer {
     if (!names.includes(this.target)) this.target = names[0] || null;
     this.predictions.clear();
     this.uncertainties.clear();
+    this.explanations.clear();
     this.buildSide();
     await this.loadLayers();
   }
@@ -438,16 +450,21 @@ class Viewer {
   }
 
   async loadLayers() {
-    const generation = this.generation;
     const place = this.place;
+    await Promise.all(this.axes.flatMap((axis) => this.within(axis, () => this.loads())));
+    if (place === this.place) this.repaint();
+  }
+
+  loads() {
+    const generation = this.generation;
     const jobs = [];
     for (const target of this.info.targets) {
       if (this.shown.truth || this.shown.errors || target.name === this.target) jobs.push(this.loadMask(target, generation));
       if (target.predicted && (this.shown.prediction || this.shown.errors)) jobs.push(this.loadPrediction(target, generation));
     }
     if (this.shown.uncertainty && this.target) jobs.push(this.loadUncertainty(generation));
-    await Promise.all(jobs);
-    if (place === this.place) this.repaint();
+    if (this.shown.explained && this.info.explains.length) jobs.push(this.loadExplained(generation));
+    return jobs;
   }
 
   async loadMask(target, generation) {
@@ -461,6 +478,8 @@ class Viewer {
     if (!this.versions.has(target.name)) this.versions.set(target.name, Number(answer.headers.get("X-Version")));
     this.masks.set(key, { data, width, height, painted: this.coloured(data, width, height, target) });
     this.trim(this.masks, 64);
+    const errors = this.predictions.get(key)?.errors;
+    if (errors) errors.stale = true;
     if (answer.headers.get("X-Recovered") === "1") this.tell(`${target.name}: strokes that an earlier studio could not save were taken up`);
     this.repaint();
   }
@@ -527,12 +546,45 @@ class Viewer {
     this.repaint();
   }
 
+  get three() {
+    return this.trio && !this.compare && this.info?.shape.length === 3;
+  }
+
+  get axes() {
+    return this.three ? [0, 1, 2] : [this.axis];
+  }
+
   get pane() {
-    return this.compare ? this.canvas.width / 2 : this.canvas.width;
+    return this.canvas.width / (this.three ? 3 : this.compare ? 2 : 1);
+  }
+
+  // Do something with another of the three planes as if it were the chosen one.
+  within(axis, work) {
+    if (axis === this.axis) return work();
+    const own = [this.axis, this.index, this.view];
+    [this.axis, this.index, this.view] = [axis, this.cross[axis], this.views[axis] || { scale: 1, x: 0, y: 0 }];
+    try {
+      return work();
+    } finally {
+      this.views[axis] = this.view;
+      [this.axis, this.index, this.view] = own;
+    }
+  }
+
+  // Make another plane the chosen one, through the cross-hair.
+  enter(axis, index = this.cross[axis]) {
+    this.views[this.axis] = this.view;
+    this.axis = axis;
+    this.cross[axis] = this.index = index;
+    if (this.views[axis]) this.view = this.views[axis];
   }
 
   fit() {
     if (!this.info) return;
+    for (const axis of this.axes) this.within(axis, () => this.fitPlane());
+  }
+
+  fitPlane() {
     const { width, height } = this.sides;
     const tall = height * this.stretch;
     const scale = 0.96 * Math.min(this.pane / width, this.canvas.height / tall);
@@ -576,17 +628,44 @@ class Viewer {
     context.fillStyle = "#14181c";
     context.fillRect(0, 0, this.canvas.width, this.canvas.height);
     if (!this.info) return;
-    if (this.compare) {
+    this.chosenAxis = this.axis; // `within` changes the axis while the others are drawn
+    if (this.three) for (const axis of this.axes) this.within(axis, () => this.drawPlane(axis * this.pane));
+    else if (this.compare) {
       this.drawPane(0, { truth: true });
-      this.drawPane(this.pane, { prediction: !this.shown.errors, errors: this.shown.errors, uncertainty: this.shown.uncertainty });
+      this.drawPane(this.pane, { prediction: !this.shown.errors, errors: this.shown.errors, uncertainty: this.shown.uncertainty, explained: this.shown.explained });
       context.setTransform(1, 0, 0, 1, 0, 0);
       context.fillStyle = "#8895a0";
       context.fillRect(this.pane - 1, 0, 2, this.canvas.height);
     } else this.drawPane(0, this.shown);
+    this.left = this.three ? this.axis * this.pane : 0;
     this.drawScale();
   }
 
+  // One of three planes, with its name, and the cross-hair that all of them share.
+  drawPlane(left) {
+    const { context, axis, ratio } = this;
+    this.drawPane(left, this.shown);
+    const [x, y] = onPlane(axis, this.cross, this.info.shape);
+    const [cx, cy] = [left + this.view.x + (x + 0.5) * this.view.scale, this.view.y + (y + 0.5) * this.view.scale * this.stretch];
+    context.save();
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.beginPath();
+    context.rect(left, 0, this.pane, this.canvas.height);
+    context.clip();
+    context.fillStyle = "rgba(240, 228, 66, 0.6)";
+    context.fillRect(Math.round(cx), 0, 1, this.canvas.height);
+    context.fillRect(left, Math.round(cy), this.pane, 1);
+    context.strokeStyle = axis === this.chosenAxis ? "#56b4e9" : "#59656d";
+    context.lineWidth = 2 * ratio;
+    context.strokeRect(left + 1, 1, this.pane - 2, this.canvas.height - 2);
+    context.font = `${12 * ratio}px sans-serif`;
+    context.fillStyle = "#fff";
+    context.fillText(`${PLANES[axis]} ${this.index + 1} / ${this.info.shape[axis]}`, left + 10 * ratio, 20 * ratio);
+    context.restore();
+  }
+
   drawPane(left, shown) {
+    this.left = left;
     const context = this.context;
     const { width, height } = this.sides;
     context.save();
@@ -598,7 +677,8 @@ class Viewer {
     context.scale(this.view.scale, this.view.scale * this.stretch);
     context.imageSmoothingEnabled = this.view.scale < 2;
     this.drawTiles(width, height);
-    if (shown.uncertainty && this.target) this.drawUncertainty(width, height);
+    if (shown.uncertainty && this.target && !this.peek) this.drawHeat(this.uncertainties.get(this.key(this.target)), width, height);
+    if (shown.explained && !this.peek) this.drawHeat(this.explanations.get(this.lookKey), width, height);
     if (!this.peek) {
       context.imageSmoothingEnabled = this.view.scale < 1;
       for (const target of this.info.targets) {
@@ -606,14 +686,15 @@ class Viewer {
         const chosen = target.name === this.target;
         const opacity = this.shown.outlines ? Math.max(this.opacity, 0.9) : this.opacity;
         if (this.shown.alone && !chosen) continue;
-        if (shown.uncertainty && !this.shown.outlines) continue; // areas would hide what the heat says
+        if ((shown.uncertainty || shown.explained) && !this.shown.outlines) continue; // areas would hide what the heat says
         if (shown.truth && !shown.errors) this.masks.get(key)?.painted.draw(context, opacity);
         if (shown.prediction && !shown.errors) this.predictions.get(key)?.painted.draw(context, opacity * (shown.truth ? 0.6 : 1));
         if (shown.errors && chosen) this.predictions.get(key)?.errors.draw(context, Math.max(this.opacity, 0.6));
       }
     }
     this.drawMarks();
-    this.drawHelp();
+    if (this.info.slide) this.drawFields();
+    if (this.axis === this.chosenAxis) this.drawHelp();
     context.restore();
   }
 
@@ -666,10 +747,9 @@ class Viewer {
     return null;
   }
 
-  drawUncertainty(width, height) {
-    const picture = this.uncertainties.get(this.key(this.target));
+  drawHeat(picture, width, height) {
     if (!picture) return;
-    this.context.globalAlpha = 0.75;
+    this.context.globalAlpha = Math.max(0.75, this.opacity);
     this.context.drawImage(picture, 0, 0, width, height);
     this.context.globalAlpha = 1;
   }
@@ -687,7 +767,7 @@ class Viewer {
       this.context.setTransform(1, 0, 0, 1, 0, 0);
       this.context.font = `${13 * this.ratio}px sans-serif`;
       this.context.fillStyle = this.context.strokeStyle;
-      this.context.fillText(String(at + 1), this.view.x + (x + radius[0] + 3) * this.view.scale, this.view.y + (y - radius[1]) * this.view.scale * this.stretch);
+      this.context.fillText(String(at + 1), this.left + this.view.x + (x + radius[0] + 3) * this.view.scale, this.view.y + (y - radius[1]) * this.view.scale * this.stretch);
       this.context.restore();
     }
   }
@@ -695,10 +775,9 @@ class Viewer {
   placed(mark) {
     const [z, y, x] = mark.voxel;
     const [rz, ry, rx] = mark.radius;
-    if (this.axis === 0) return { across: z, x, y, radius: [rx, ry], depth: Math.max(0.5, rz) };
-    const up = this.info.shape[0] - 1 - z;
-    if (this.axis === 1) return { across: y, x, y: up, radius: [rx, rz], depth: Math.max(0.5, ry) };
-    return { across: x, x: y, y: up, radius: [ry, rz], depth: Math.max(0.5, rx) };
+    const [px, py] = onPlane(this.axis, mark.voxel, this.info.shape);
+    const radius = [[rx, ry], [rx, rz], [ry, rz]][this.axis];
+    return { across: [z, y, x][this.axis], x: px, y: py, radius, depth: Math.max(0.5, [rz, ry, rx][this.axis]) };
   }
 
   drawHelp() {
@@ -746,7 +825,7 @@ class Viewer {
     const length = power * ([5, 2, 1].find((part) => part * power <= widest) || 1);
     const pixels = (length / spacing) * this.view.scale;
     const y = this.canvas.height - 14 * this.ratio;
-    const x = 14 * this.ratio;
+    const x = this.left + 14 * this.ratio;
     context.font = `${12 * this.ratio}px sans-serif`;
     const words = `${+length.toPrecision(3)} ${unit}${this.rulerWords()}`;
     context.fillStyle = "rgba(0, 0, 0, 0.55)";
@@ -786,12 +865,21 @@ class Viewer {
     window.addEventListener("pagehide", () => navigator.sendBeacon?.("/api/save"));
   }
 
-  point(event) {
+  // Where the pointer is on the canvas, counted from the left of its pane, and of which plane that is.
+  aim(event) {
     const box = this.canvas.getBoundingClientRect();
-    let x = (event.clientX - box.left) * this.ratio;
+    const x = (event.clientX - box.left) * this.ratio;
     const y = (event.clientY - box.top) * this.ratio;
-    if (this.compare && x >= this.pane) x -= this.pane;
-    return [(x - this.view.x) / this.view.scale, (y - this.view.y) / this.view.scale / this.stretch];
+    const at = Math.max(0, Math.min(2, Math.floor(x / this.pane)));
+    if (this.three) return { axis: at, x: x - at * this.pane, y };
+    return { axis: this.axis, x: this.compare && x >= this.pane ? x - this.pane : x, y };
+  }
+
+  // The point [x, y] of the chosen plane, or of another of three, under the pointer.
+  point(event, axis = this.axis) {
+    const aimed = this.aim(event);
+    const x = aimed.x + (this.three ? (aimed.axis - axis) * this.pane : 0);
+    return this.within(axis, () => [(x - this.view.x) / this.view.scale, (aimed.y - this.view.y) / this.view.scale / this.stretch]);
   }
 
   down(event) {
@@ -801,7 +889,8 @@ class Viewer {
     const point = this.point(event);
     const pans = this.tool === "hand" || event.button === 1 || this.space;
     if (event.button === 2 && this.window) this.drag = { kind: "window", x: event.clientX, y: event.clientY, from: [...this.window] };
-    else if (pans) this.drag = { kind: "pan", x: event.clientX, y: event.clientY };
+    else if (pans) this.drag = { kind: "pan", x: event.clientX, y: event.clientY, axis: this.aim(event).axis, clicks: event.button === 0 };
+    else if (event.button === 0 && this.aim(event).axis !== this.axis) this.follow(event, this.aim(event).axis);
     else if (event.button === 0) this.press_tool(point, event);
   }
 
@@ -829,8 +918,10 @@ class Viewer {
     const point = this.point(event);
     this.hover = point;
     const drag = this.drag;
-    if (drag?.kind === "pan") {
-      this.move((event.clientX - drag.x) * this.ratio, (event.clientY - drag.y) * this.ratio);
+    if (drag?.kind === "cross") this.follow(event, drag.axis);
+    else if (drag?.kind === "pan") {
+      if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > 2) drag.clicks = false;
+      this.within(drag.axis, () => this.move((event.clientX - drag.x) * this.ratio, (event.clientY - drag.y) * this.ratio));
       drag.x = event.clientX;
       drag.y = event.clientY;
     } else if (drag?.kind === "paint") {
@@ -861,6 +952,7 @@ class Viewer {
     if (drag?.kind === "paint") this.finish(this.target, drag.changed);
     if (drag?.kind === "frame") this.accept();
     if (drag?.kind === "window") this.buildSide();
+    if (drag?.kind === "pan" && drag.clicks && this.three) this.crossTo(voxelAt(drag.axis, this.point(event, drag.axis), this.cross, this.info.shape));
     if (this.canvas.hasPointerCapture(event.pointerId)) this.canvas.releasePointerCapture(event.pointerId);
     this.repaint();
   }
@@ -868,15 +960,20 @@ class Viewer {
   wheel(event) {
     if (!this.info) return;
     event.preventDefault();
-    const box = this.canvas.getBoundingClientRect();
-    let x = (event.clientX - box.left) * this.ratio;
-    const y = (event.clientY - box.top) * this.ratio;
-    if (this.compare && x >= this.pane) x -= this.pane;
+    const { axis, x, y } = this.aim(event);
     const fine = event.deltaMode === 0 && (event.deltaX !== 0 || (Math.abs(event.deltaY) < 40 && event.deltaY % 1 !== 0));
     if (event.shiftKey && !event.ctrlKey) this.resize(this.size * (event.deltaY + event.deltaX < 0 ? 1.15 : 0.87));
+    else if (axis !== this.axis) this.wheelBeside(event, axis, x, y);
     else if (this.info.shape.length === 3 && !event.ctrlKey) this.slice(this.index + Math.sign(event.deltaY));
     else if (fine && !event.ctrlKey) this.move(-event.deltaX * this.ratio, -event.deltaY * this.ratio);
     else this.zoomTo(this.view.scale * Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0015)), x, y);
+  }
+
+  wheelBeside(event, axis, x, y) {
+    if (event.ctrlKey) return this.within(axis, () => this.zoomTo(this.view.scale * Math.exp(-event.deltaY * 0.01), x, y));
+    const next = [...this.cross];
+    next[axis] += Math.sign(event.deltaY);
+    return this.crossTo(next);
   }
 
   press(event) {
@@ -892,15 +989,17 @@ class Viewer {
     else if (key === "`") { this.peek = true; this.repaint(); }
     else if (key === "Escape") { this.corners = []; this.ruler = null; this.drag = null; this.frame = null; this.repaint(); }
     else if (key === "Enter" && this.tool === "polygon" && this.corners.length) this.close();
+    else if ((key === "[" || key === "]") && this.tool === "wand") this.tolerate(this.tolerance + (key === "]" ? 2 : -2));
     else if (key === "[" || key === "]") this.resize(this.size * (key === "]" ? 1.2 : 0.83));
     else if (key === "+" || key === "=") this.zoomTo(this.view.scale * 1.25);
     else if (key === "-") this.zoomTo(this.view.scale * 0.8);
     else if (key === "0") this.fit();
     else if (key === ".") this.go(1);
     else if (key === ",") this.go(-1);
-    else if (key === "c") this.toggleCompare();
+    else if (key === "c" && !this.compareButton.hidden) this.toggleCompare();
+    else if (key === "v" && this.info.shape.length === 3) this.toggleTrio();
     else if (/^[1-9]$/.test(key) && this.info.targets[Number(key) - 1]) this.chooseTarget(this.info.targets[Number(key) - 1].name);
-    else if ("tmxuoi".includes(key)) this.flip({ t: "truth", m: "prediction", x: "errors", u: "uncertainty", o: "outlines", i: "alone" }[key]);
+    else if ("tmxugoi".includes(key)) this.flip({ t: "truth", m: "prediction", x: "errors", u: "uncertainty", g: "explained", o: "outlines", i: "alone" }[key]);
     else if (key === "PageDown" || key === "PageUp") this.info.shape.length === 3 ? this.slice(this.index + (key === "PageDown" ? 1 : -1)) : this.go(key === "PageDown" ? 1 : -1);
     else if (key.startsWith("Arrow") && !ranged && event.target === this.canvas) this.move(...{ ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[key]);
     else {
@@ -915,9 +1014,18 @@ class Viewer {
     this.tool = name;
     this.corners = [];
     for (const button of this.tools.children) button.setAttribute("aria-pressed", String(button.dataset.tool === name));
-    this.hint.textContent = TOOLS.find((tool) => tool[0] === name)[3];
+    this.help = TOOLS.find((tool) => tool[0] === name)[3];
+    this.hint.textContent = this.help;
     this.canvas.dataset.tool = name;
+    this.sizeControl.hidden = name === "wand";
+    this.toleranceControl.hidden = name !== "wand";
     this.repaint();
+  }
+
+  tolerate(tolerance) {
+    this.tolerance = Math.max(1, Math.min(100, tolerance));
+    this.toleranceInput.value = String(this.tolerance);
+    this.toleranceLabel.textContent = String(this.tolerance);
   }
 
   chooseTarget(name) {
@@ -942,42 +1050,87 @@ class Viewer {
   }
 
   flip(name) {
+    if (name === "explained") {
+      if (this.info.explains.length) this.show(name, !this.shown[name]);
+      else this.tell("No model is in use whose look can be shown: train one");
+      return;
+    }
     if (["truth", "outlines", "alone"].includes(name) || this.info.targets.some((target) => target.predicted)) this.show(name, !this.shown[name]);
   }
 
   toggleCompare() {
     this.compare = !this.compare;
-    this.compareButton.setAttribute("aria-pressed", String(this.compare));
+    if (this.compare) this.trio = false;
+    this.pressed();
     if (this.compare) this.shown.prediction = true;
     this.loadLayers();
     this.fit();
   }
 
-  turn(axis) {
-    this.axis = axis;
-    this.index = Math.floor(this.info.shape[axis] / 2);
-    this.bitmaps.clear();
-    this.buildSide();
+  toggleTrio() {
+    this.trio = !this.trio;
+    if (this.trio) this.compare = false;
+    this.pressed();
     this.fit();
-    this.loadLayers();
+    this.across();
+  }
+
+  pressed() {
+    this.compareButton.setAttribute("aria-pressed", String(this.compare));
+    this.trioButton.setAttribute("aria-pressed", String(this.trio));
+    this.hint.textContent = this.three ? "Click a plane to move the cross-hair; paint in the blue one, chosen under Slice; V for one plane" : this.help;
+  }
+
+  turn(axis) {
+    const beside = this.three;
+    this.enter(axis);
+    this.corners = [];
+    this.buildSide();
+    if (!beside) this.fit();
+    this.repaint();
+    this.across();
   }
 
   slice(index) {
-    const next = Math.max(0, Math.min(this.info.shape[this.axis] - 1, index));
-    if (next === this.index) return;
-    this.index = next;
-    this.corners = [];
+    const next = [...this.cross];
+    next[this.axis] = index;
+    this.crossTo(next);
+  }
+
+  // Drag the cross-hair in one of the planes that are not painted in.
+  follow(event, axis) {
+    this.drag = { kind: "cross", axis };
+    this.crossTo(voxelAt(axis, this.point(event, axis), this.cross, this.info.shape));
+  }
+
+  // Move the cross-hair to a voxel (z, y, x), and with it all planes.
+  crossTo(voxel) {
+    const next = voxel.map((at, k) => Math.max(0, Math.min(this.info.shape[k] - 1, at)));
+    if (next.every((at, k) => at === this.cross[k])) return;
+    if (next[this.axis] !== this.index) this.corners = [];
+    this.cross = next;
+    this.index = next[this.axis];
     if (this.sliceInput) {
-      this.sliceInput.value = String(next);
-      this.sliceLabel.textContent = `${next + 1} / ${this.info.shape[this.axis]}`;
+      this.sliceInput.value = String(this.index);
+      this.sliceLabel.textContent = `${this.index + 1} / ${this.info.shape[this.axis]}`;
     }
     this.repaint();
     clearTimeout(this.settling);
     this.settling = setTimeout(() => this.loadLayers(), 30);
   }
 
+  // Load planes of another direction, where strokes on the way to the server are to be seen too.
+  async across() {
+    await this.drained();
+    await this.loadLayers();
+  }
+
   jump(mark) {
-    this.slice(Math.round(mark.voxel[this.axis]));
+    this.crossTo(mark.voxel.map(Math.round));
+    if (!this.three) this.centre(mark);
+  }
+
+  centre(mark) {
     const { x, y } = this.placed(mark);
     const scale = Math.max(this.view.scale, 2.5);
     this.view = { scale, x: this.pane / 2 - x * scale, y: this.canvas.height / 2 - y * scale * this.stretch };
@@ -1105,8 +1258,9 @@ class Viewer {
     if (!stroke) return;
     to.push(stroke);
     if (stroke.axis !== this.axis || stroke.index !== this.index) {
-      this.axis = stroke.axis;
-      this.index = stroke.index;
+      const turned = stroke.axis !== this.axis && !this.three;
+      this.enter(stroke.axis, stroke.index);
+      if (turned) this.fit();
       this.buildSide();
     }
     const mask = this.masks.get(this.key(stroke.target));
@@ -1153,12 +1307,22 @@ class Viewer {
         this.versions.set(stroke.target, (await answer.json()).version);
         if (!this.message.hidden && this.message.textContent.startsWith("The studio does not answer")) this.tell("");
         this.queue.shift();
+        this.forgetAcross(stroke);
       } else await this.refused(answer);
     }
     this.working = false;
     this.updateButtons();
+    if (this.three) this.loadLayers();
     clearTimeout(this.saving);
     this.saving = setTimeout(() => this.save(true), 2000);
+  }
+
+  // Planes of other directions, and through slices that are not in sight, are read anew after a stroke.
+  forgetAcross(stroke) {
+    const along = new RegExp(`\\|${stroke.axis}\\|\\d+$`);
+    for (const key of [...this.masks.keys()]) {
+      if (key.startsWith(`${stroke.target}|`) && !along.test(key)) this.masks.delete(key);
+    }
   }
 
   async refused(answer) {
@@ -1206,32 +1370,6 @@ class Viewer {
     document.removeEventListener("keyup", this.onkeyup);
     window.removeEventListener("beforeunload", this.onleave);
   }
-}
-
-function swatch(colour) {
-  const node = make("span", { class: "swatch" });
-  node.style.background = `rgb(${colour.join(",")})`;
-  return node;
-}
-
-// Uncertainty as heat: clear where all is sure.
-function heat(bitmap) {
-  const canvas = document.createElement("canvas");
-  canvas.width = bitmap.width;
-  canvas.height = bitmap.height;
-  const context = canvas.getContext("2d");
-  context.drawImage(bitmap, 0, 0);
-  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
-  const data = pixels.data;
-  for (let at = 0; at < data.length; at += 4) {
-    const value = data[at];
-    data[at] = 255;
-    data[at + 1] = Math.max(0, 230 - value);
-    data[at + 2] = 40;
-    data[at + 3] = value;
-  }
-  context.putImageData(pixels, 0, 0);
-  return canvas;
 }
 
 export default {

@@ -1,0 +1,84 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from hilum.errors import HilumError, RunError
+from hilum.explanation.activation import class_activation
+from hilum.image.image import Image
+from hilum.studio import explaining, jobs
+from hilum.studio.desk import open_desk
+from hilum.study.masks import read_case_image
+from hilum.training.prepare import prepare_image
+from hilum.training.run import load_network, open_run
+
+
+@pytest.fixture(scope="module")
+def own_run(phantom_run, tmp_path_factory):
+    """A copy of the run that may be written into."""
+    folder = tmp_path_factory.mktemp("explained") / "runs/round-1"
+    shutil.copytree(phantom_run.folder, folder)
+    return open_run(folder)
+
+
+def test_grad_cam_is_that_of_the_network_that_has_not_seen_the_case(own_run, phantom_study):
+    fold = own_run.splits.folds[1]
+    case = next(one for one in own_run.study.cases if one.name in fold.test)
+    explaining.explain_for(phantom_study, own_run.folder, case.name, explaining.GRADCAM, 0)
+    path = explaining.path_of(own_run, case.name, explaining.GRADCAM, 0)
+    found = explaining.map_plane(path, 0, (96, 128), 0, 0)
+    x = prepare_image(read_case_image(case), own_run.plan.data)
+    assert found.shape == tuple(x.shape[1:])
+    network = load_network(own_run, 1)
+    whole = class_activation(network, x, 0)
+    with np.load(path) as archive:
+        assert len(archive["maps"]) == len(own_run.plan.data.outputs)
+    assert found.max() == (255 if whole.any() else 0)
+
+
+def test_a_layer_is_shown_over_all_channels_and_by_channel(own_run, phantom_study):
+    case, layer = own_run.study.cases[0].name, "encoder.0"
+    explaining.explain_for(phantom_study, own_run.folder, case, layer, 0)
+    assert layer in explaining.known_layers(own_run)
+    path = explaining.path_of(own_run, case, layer, 0)
+    planes = [explaining.map_plane(path, at, (96, 128), 0, 0) for at in range(3)]
+    assert all(plane.min() == 0 and plane.max() == 255 for plane in planes)
+    with pytest.raises(HilumError, match="counted from 0"):
+        explaining.map_plane(path, 99, (96, 128), 0, 0)
+    with pytest.raises(HilumError, match="layer"):
+        explaining.explain_for(phantom_study, own_run.folder, case, "nowhere", 0)
+    path.write_bytes(b"cut short")
+    with pytest.raises(RunError, match="made anew"):
+        explaining.map_plane(path, 0, (96, 128), 0, 0)
+    assert not path.exists()
+
+
+def test_volumes_are_explained_slice_by_slice_where_networks_look_at_slices(own_run):
+    assert explaining.place_in(own_run, (96, 128), 0, 7) == 0
+    assert explaining.place_in(own_run, (20, 96, 128), 0, 7) == 7
+    assert explaining.place_in(own_run, (20, 96, 128), 1, 7) is None
+
+
+def test_the_worker_is_asked_once_and_what_it_could_not_do_is_told(own_run, phantom_study, monkeypatch):
+    desk = open_desk(phantom_study, own_run.folder.parent)
+    begun = []
+    monkeypatch.setattr(jobs, "begin", lambda *all: begun.append(all))
+    monkeypatch.setattr(jobs, "status", lambda *_: jobs.Status("explain", "none"))
+    case = desk.view.cases[-1].name
+    assert explaining.ask(desk, case, "gradcam", 0) is None
+    assert begun[0][3]["case"] == case
+    monkeypatch.setattr(jobs, "status", lambda *_: jobs.Status("explain", "running"))
+    assert explaining.ask(desk, case, "gradcam", 0) is None
+    assert len(begun) == 1
+    monkeypatch.setattr(jobs, "status", lambda *_: jobs.Status("explain", "failed", error="too large"))
+    with pytest.raises(HilumError, match="too large"):
+        explaining.ask(desk, case, "gradcam", 0)
+    assert explaining.ask(desk, case, "gradcam", 0) is None, "asked again, it is tried again"
+
+
+def test_maps_of_volumes_are_cut_as_their_planes_are(tmp_path):
+    maps = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
+    np.savez_compressed(tmp_path / "one.npz", maps=maps)
+    image = Image(np.zeros((1, 6, 8, 10), np.uint8))
+    found = explaining.map_plane(tmp_path / "one.npz", 1, image.shape, 1, 5)
+    assert (found == maps[1][::-1, 2]).all()
