@@ -224,6 +224,7 @@ def padded(x: Tensor, one: Subject) -> Tensor:
 
 def backends(compiled: bool = False) -> Iterator[Row]:
     """Engines for prediction: working megapixels a second, and how far their answers lie off float32."""
+    subject.cache_clear()  # the other parts have moved its weights at will
     one = subject()
     x = padded(one.samples[0].stack[: one.samples[0].channels], one)
     network = one.trainer.average.network.eval()

@@ -57,7 +57,8 @@ def mask(disc):
 
 def painted(desk, name, target, mask):
     """Paint a mask in one stroke and save it."""
-    desk.easel.stroke(name, target, Stroke(spans_of(mask), key="1"), desk.easel.open(name, target).version)
+    key = str(mask.sum())
+    desk.easel.stroke(name, target, Stroke(spans_of(mask), key=key), desk.easel.open(name, target).version)
     return desk.easel.save(name, target)
 
 
@@ -118,10 +119,12 @@ def test_a_jpeg_mask_becomes_lossless(tmp_path, write, desk_of, disc, mask):
         )
     desk = desk_of(folder)
     painted(desk, "b", "target", disc(SIZE, (30, 40), 5))
+    painted(desk, "b", "target", disc(SIZE, (30, 55), 3))  # again, now on the file that replaced it
     assert not (folder / "masks/b.jpg").exists()
     assert (folder / ".studio/originals/masks/b.jpg").is_file()
     truth = read_masks(look(folder).by_name["b"], ["target"], SIZE)[0][0]
     assert truth[30, 40]
+    assert truth[30, 55]
     assert truth[12, 12]
     assert set(np.unique(np.asarray(Pillow.open(folder / "masks/b.png")))) == {0, 255}
 

@@ -112,7 +112,9 @@ class Easel:
             painting.path.unlink(missing_ok=True)
             painting.changed = None
             self._forget_sharers(case, target, place)
-            fresh, painting.annotated = not painting.annotated, True
+            # a lossy file was replaced by one of another name: the study has to be looked at anew
+            moved = place.old is not None and place.old != place.path
+            fresh, painting.annotated = moved or not painting.annotated, True
         self.saved(case, target, fresh)
         return path
 

@@ -17,7 +17,7 @@ from hilum.training.watching import steps_beside_looks
 logger = logging.getLogger(__name__)
 FEWEST_STEPS = 20
 MARGIN = 0.93
-CPU_MARGIN = 0.88
+CPU_MARGIN = 0.94
 MOST_FOLLOWED = 200
 
 
