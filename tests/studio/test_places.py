@@ -129,6 +129,26 @@ def test_a_jpeg_mask_becomes_lossless(tmp_path, write, desk_of, disc, mask):
     assert set(np.unique(np.asarray(Pillow.open(folder / "masks/b.png")))) == {0, 255}
 
 
+def test_a_jpeg_mask_that_a_training_reads_is_replaced_when_it_has_ended(
+    tmp_path, write, desk_of, disc, monkeypatch
+):
+    folder = write(tmp_path / "s", {f"images/{n}.png": k for k, n in enumerate("ab")})
+    (folder / "masks").mkdir()
+    for name in "ab":
+        Pillow.fromarray(disc(SIZE, (12, 12), 6).astype(np.uint8) * 255).save(folder / f"masks/{name}.jpg")
+    desk = desk_of(folder)
+    monkeypatch.setattr("hilum.studio.jobs.running", lambda runs: ["train"])
+    assert painted(desk, "b", "target", disc(SIZE, (30, 40), 5)) is None
+    assert (folder / "masks/b.jpg").is_file()
+    assert desk.easel.waiting() == [("b", "target")]
+    again = desk_of(folder)  # the studio was killed meanwhile: the stroke is in the journal
+    assert again.easel.open("b", "target").mask[30, 40]
+    monkeypatch.setattr("hilum.studio.jobs.running", lambda runs: [])
+    assert again.easel.save_all() == [folder / "masks/b.png"]
+    assert not (folder / "masks/b.jpg").exists()
+    assert again.easel.waiting() == []
+
+
 def test_targets_in_one_file_keep_their_values(tmp_path, write, desk_of, disc):
     folder = write(tmp_path / "s", {"images/a.png": 0, "images/b.png": 1})
     (folder / "masks").mkdir()

@@ -198,7 +198,8 @@ def _add_masks(router: APIRouter, desk: Desk) -> None:
     @answering
     def save() -> Any:
         paths = desk.easel.save_all()
-        return {"saved": [path.relative_to(desk.view.root).as_posix() for path in paths]}
+        waiting = [f"{target} of {case}" for case, target in desk.easel.waiting()]
+        return {"saved": [path.relative_to(desk.view.root).as_posix() for path in paths], "waiting": waiting}
 
     @router.post("/empty")
     @answering

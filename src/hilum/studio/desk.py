@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hilum.errors import HilumError
 from hilum.image.image import Image
+from hilum.studio import jobs
 from hilum.studio.easel import Easel, left_over
 from hilum.studio.pictures import Images
 from hilum.studio.places import plain_target
@@ -84,8 +85,11 @@ def open_desk(folder: Path, runs: Path | None = None) -> Desk:
         if fresh:
             desk.refresh()
 
+    def reading() -> bool:
+        return bool(jobs.running(desk.runs))
+
     images = Images(read)
-    easel = Easel(lambda: desk.view, lambda: desk.all_targets(), images.get, saved)
+    easel = Easel(lambda: desk.view, lambda: desk.all_targets(), images.get, saved, reading)
     desk = Desk(folder, runs or default_runs(view.root), view, images, easel)
     desk.runs.mkdir(parents=True, exist_ok=True)
     _take_up(desk)

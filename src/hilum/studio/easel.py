@@ -46,12 +46,17 @@ class Painting:
 
 @dataclass
 class Easel:
-    """The masks that are open, of the targets there are; `view` gives the study as it is now."""
+    """The masks that are open, of the targets there are; `view` gives the study as it is now.
+
+    `reading` tells whether a training reads the files now: a lossy mask, which would be replaced by a file of
+    another name, waits in its journal until it has ended.
+    """
 
     view: Callable[[], View]
     targets: Callable[[], list[str]]
     image: Callable[[str], Image]
     saved: Callable[[str, str, bool], None]
+    reading: Callable[[], bool] = lambda: False
     paintings: dict[tuple[str, str], Painting] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -106,6 +111,10 @@ class Easel:
                 return None
             view = self.view()
             place = place_of(view, case_of(view, case), target)
+            # a lossy file is replaced by one of another name: the study has to be looked at anew
+            moved = place.old is not None and place.old != place.path
+            if moved and self.reading():
+                return None
             if painting.path.is_file():
                 journal.note_saving(painting.path, journal.digest(painting.mask))
             path = save_mask(view, case_of(view, case), target, place, painting.mask, self.image(case))
@@ -117,6 +126,10 @@ class Easel:
             fresh, painting.annotated = moved or not painting.annotated, True
         self.saved(case, target, fresh)
         return path
+
+    def waiting(self) -> list[tuple[str, str]]:
+        """Masks (case, target) with strokes that are not in their files yet."""
+        return [key for key, painting in self.paintings.items() if painting.changed is not None]
 
     def save_all(self, older_than_s: float = 0.0) -> list[Path]:
         """Write every mask whose last stroke is that old. Raises HilumError where the disk refuses."""

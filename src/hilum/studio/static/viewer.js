@@ -1348,10 +1348,12 @@ class Viewer {
     const answer = await this.ask("/api/save", { method: "POST" });
     this.pending -= 1;
     if (answer) {
-      const files = (await answer.json()).saved;
-      this.savedWords = "saved";
+      const { saved: files, waiting } = await answer.json();
+      this.savedWords = waiting.length ? "kept" : "saved";
       this.saved.title = files.join(", ");
-      if (!quiet) this.tell(files.length ? `Written: ${files.join(", ")}` : "Everything is in its file already");
+      if (!quiet && waiting.length)
+        this.tell(`Kept: ${waiting.join(", ")}. The training still reads the file, which is replaced when it has ended`);
+      else if (!quiet) this.tell(files.length ? `Written: ${files.join(", ")}` : "Everything is in its file already");
       if (files.length && this.info.targets.some((target) => !target.annotated && target.name === this.target)) {
         const fresh = await this.ask(`/api/case?case=${encodeURIComponent(this.name)}`);
         if (fresh) { this.info = await fresh.json(); this.buildSide(); }
