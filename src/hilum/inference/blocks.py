@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hilum.errors import HilumError
+from hilum.image.freed import give_back
 from hilum.image.tiles import blend_window
 from hilum.inference.cells import Cells, Grid, make_grid
 from hilum.inference.predictor import Predictor, quantised
@@ -76,6 +77,8 @@ def predict_blocks(
                 spoken = time.perf_counter()
                 _tell(count, len(wanted) - len(done), spoken - started)
         tiles.forget_before(row)
+        if column == 0:
+            give_back()
         if told:
             told(len(done) + count, len(wanted))
     tiles.forget_before(len(grid.ys))

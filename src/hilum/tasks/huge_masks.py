@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError
+from hilum.image.freed import give_back
 from hilum.image.image import Image
 from hilum.image.pyramid import Pyramid, open_pyramid
 from hilum.image.pyramid_writer import SUFFIXES, bands, blocks, start_writer
@@ -81,6 +82,7 @@ def deliver_blocks(
                 writer.push(mask)
             for writer, values in zip(maps, probability, strict=bool(maps)):
                 writer.push(values)
+            give_back()
     rows = _measured(one, targets, stitchers, tables)
     expected = {
         (one.case.name, target): belief.dice() for target, belief in zip(targets, beliefs, strict=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hilum.errors import ImageError
+from hilum.image.freed import give_back
 from hilum.image.illumination import coarse_light, evenly_lit, light_window, relative_to
 from hilum.image.limits import shown
 from hilum.image.pyramid import Pyramid
@@ -105,6 +106,7 @@ def working_image(
         light = coarse_light(
             thumbnail(pyramid, EXACT_PIXELS if pyramid.pixels <= EXACT_PIXELS else EXACT_PIXELS // 4)
         )
+    give_back()
     tissue = np.ones((1, 1), bool)
     if skip_glass:
         small = thumbnail(pyramid)
