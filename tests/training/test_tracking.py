@@ -41,6 +41,7 @@ def test_tensorboard_gets_finite_scalars_by_fold(tmp_path):
 def test_mlflow_gets_one_run_with_the_fold_in_the_name(tmp_path, monkeypatch):
     told = []
     fake = SimpleNamespace(
+        exceptions=SimpleNamespace(MlflowException=ValueError),
         set_experiment=lambda name: None,
         start_run=lambda run_name: SimpleNamespace(info=SimpleNamespace(run_id="7")),
         log_metric=lambda key, value, step, run_id: told.append((key, value, step, run_id)),
@@ -52,10 +53,17 @@ def test_mlflow_gets_one_run_with_the_fold_in_the_name(tmp_path, monkeypatch):
 
 
 def test_a_store_that_refuses_is_told_in_one_line(tmp_path, monkeypatch):
-    def refuse(name):
-        raise RuntimeError("the server is away\nand more of it")
+    class MlflowError(Exception):
+        pass
 
-    fake = SimpleNamespace(set_experiment=refuse, get_tracking_uri=lambda: "http://nowhere")
+    def refuse(name):
+        raise MlflowError("the server is away\nand more of it")
+
+    fake = SimpleNamespace(
+        set_experiment=refuse,
+        get_tracking_uri=lambda: "http://nowhere",
+        exceptions=SimpleNamespace(MlflowException=MlflowError),
+    )
     monkeypatch.setitem(sys.modules, "mlflow", fake)
     with pytest.raises(
         HilumError, match=r"http://nowhere .*the server is away\).*MLFLOW_TRACKING_URI"

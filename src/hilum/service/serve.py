@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from uvicorn import Server
 
 logger = logging.getLogger(__name__)
+BACKLOG = 64
 
 
 def serve(
@@ -74,6 +75,7 @@ def _listening(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        made.listen(BACKLOG)  # from here on callers wait, where they were refused until the server runs
     except (OSError, OverflowError) as error:
         made.close()
         raise HilumError(

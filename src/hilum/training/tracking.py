@@ -57,7 +57,7 @@ def _mlflow(run: Path) -> Told:
     mlflow = needed("mlflow", "mlflow")
     try:
         mlflow.set_experiment("hilum")
-    except Exception as error:  # a store that is away, a wrong address, a part of MLflow that is not there
+    except (OSError, mlflow.exceptions.MlflowException) as error:
         where = mlflow.get_tracking_uri()
         raise HilumError(
             f"--track mlflow: {where} cannot be written to ({str(error).strip().splitlines()[0]}); set "

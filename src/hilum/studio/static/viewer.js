@@ -183,7 +183,7 @@ class Viewer {
     const opacity = make("input", { type: "range", min: "5", max: "100", value: String(100 * this.opacity), "aria-label": "Opacity of layers",
       oninput: () => { this.opacity = Number(opacity.value) / 100; this.repaint(); } });
     list.append(make("label", {}, make("span", { text: "Opacity" }), opacity));
-    list.append(make("p", { class: "facts", text: predicted ? `model: ${from}` : this.info.run ? "the model has not seen this image yet: What next predicts it" : "no model yet: train one" }));
+    list.append(make("p", { class: "facts", text: predicted ? `model: ${from}` : this.unpredicted() }));
     return list;
   }
 
@@ -1220,7 +1220,7 @@ class Viewer {
     const target = this.info.targets.find((one) => one.name === this.target);
     if (!this.mayPaint()) return;
     if (!target.predicted) {
-      this.tell("No model has predicted this image yet: train one, or let What next predict it");
+      this.tell(this.unpredicted());
       return;
     }
     const place = this.place;
@@ -1339,6 +1339,13 @@ class Viewer {
 
   async drained() {
     for (let k = 0; k < 200 && (this.queue.length || this.working); k++) await new Promise((done) => setTimeout(done, 25));
+  }
+
+  unpredicted() {
+    if (!this.info.run) return "No model yet: train one";
+    if (this.info.targets.some((target) => target.annotated))
+      return "The model has no prediction of this image: it is newer, or the fold that holds it out was not trained";
+    return "The model has not seen this image yet: What next predicts it";
   }
 
   async save(quiet) {
