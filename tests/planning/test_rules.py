@@ -186,3 +186,12 @@ def test_the_time_of_a_fold_follows_from_what_was_asked_for():
     assert rules.time_a_fold(draft, 4) == 60
     draft.set("training.steps", 100)
     assert rules.time_a_fold(draft, 4) == 0
+
+
+@pytest.mark.parametrize(("cases", "looked_at", "planned"), [(50, 50, True), (1130, 50, False)])
+def test_a_sample_must_be_surely_empty_often(cases, looked_at, planned):
+    seen = replace(
+        PRINT, cases=cases, looked_at=looked_at, present={"dense": 29}, annotated={"dense": 50}
+    )  # missing from 42 % of those looked at
+    draft = drafted(rules.plan_presence, print_=seen)
+    assert (draft.get("scoring.metric") == "challenge") is planned

@@ -192,13 +192,17 @@ def fill_normalisation(draft: Draft, print_: Fingerprint) -> None:
 
 
 def plan_presence(draft: Draft, print_: Fingerprint) -> None:
-    """Where a target is missing from two fifths of the cases, if it is there is a question of its own."""
+    """Where a target is missing from two fifths of the cases, if it is there is a question of its own.
+
+    Of a sample of the cases it has to be more: by the two standard errors that a share is off at most.
+    """
     missing = {
         name: 1 - print_.present.get(name, 0) / annotated
         for name, annotated in print_.annotated.items()
         if annotated
     }
-    often = {name: share for name, share in missing.items() if share >= OFTEN_EMPTY}
+    doubt = 0.0 if print_.looked_at >= print_.cases else 1 / math.sqrt(max(1, print_.looked_at))
+    often = {name: share for name, share in missing.items() if share - doubt >= OFTEN_EMPTY}
     if often:
         names = ", ".join(f"{name} from {100 * share:.0f} %" for name, share in often.items())
         why = f"missing: {names} of the cases; an empty prediction that is right counts 1"
