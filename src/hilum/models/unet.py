@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -79,6 +81,26 @@ class ConvBlock(nn.Sequential):
         )
 
 
+def encoder_of(in_channels: int, widths: Sequence[int], dims: int) -> nn.ModuleList:
+    """A block for each level, from the finest to the coarsest."""
+    before = [in_channels, *widths[:-1]]
+    return nn.ModuleList(ConvBlock(below, own, dims) for below, own in zip(before, widths, strict=True))
+
+
+def encoded(x: Tensor, encoder: Iterable[nn.Module], pool: nn.Module) -> list[Tensor]:
+    """What each level of an encoder makes of (B, C, *S), halved in size before all but the first."""
+    found: list[Tensor] = []
+    for block in encoder:
+        found.append(block(pool(found[-1]) if found else x))
+    return found
+
+
+def level_names(network: nn.Module) -> list[str]:
+    """Names of the levels of a U-Net's `encoder` and `decoder`, from input to output."""
+    names = [name for name, _ in network.named_modules() if name.count(".") == 1]
+    return [name for way in ("encoder", "decoder") for name in names if name.startswith(f"{way}.")]
+
+
 class UNet(nn.Module):
     """U-Net with a space-to-depth stem: (B, C, *S) -> logits (B, out_channels, *S).
 
@@ -104,10 +126,7 @@ class UNet(nn.Module):
         widths = widths_of(dims, width, depth, stem, max_width)
         self.stem, self.divisor = stem, stem * 2**depth
         folded = stem**dims
-        self.encoder = nn.ModuleList(
-            ConvBlock(before, after, dims)
-            for before, after in zip([in_channels * folded, *widths[:-1]], widths, strict=True)
-        )
+        self.encoder = encoder_of(in_channels * folded, widths, dims)
         self.decoder = nn.ModuleList(
             ConvBlock(widths[level] + widths[level + 1], widths[level], dims)
             for level in reversed(range(depth))
@@ -118,18 +137,11 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the same spatial size as `x`. Raises PlanError where a side does not fit."""
         check_sides(x, self.divisor)
-        x = space_to_depth(x, self.stem)
-        skips = []
-        for level, block in enumerate(self.encoder):
-            x = block(x if level == 0 else self.pool(x))
-            skips.append(x)
-        skips.pop()
+        *skips, x = encoded(space_to_depth(x, self.stem), self.encoder, self.pool)
         for block in self.decoder:
             x = block(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], 1))
         return depth_to_space(self.head(x), self.stem)
 
     def feature_layers(self) -> list[str]:
         """Names of the layers worth looking at, from input to output."""
-        return [f"encoder.{level}" for level in range(len(self.encoder))] + [
-            f"decoder.{level}" for level in range(len(self.decoder))
-        ]
+        return level_names(self)

@@ -94,9 +94,11 @@ class Segment(OneNetwork):
             activation,
             "targets exclude each other" if study.exclusive else "targets may overlap",
         )
-        finer = rules.plan_resolution(draft, fingerprint, rules.time_a_fold(draft, folds))
+        flat = len(fingerprint.median_shape) == 2
+        finer = rules.plan_resolution(draft, fingerprint, rules.time_a_fold(draft, folds) if flat else 0.0)
         factor = int(draft.get("data.downsample"))
-        draft.set("model.name", "link-unet", "two thirds of the time of a U-Net's step: more steps")
+        if flat:
+            draft.set("model.name", "link-unet", "two thirds of the time of a U-Net's step: more steps")
         patch = rules.plan_patch(draft, fingerprint, factor, finer)
         rules.plan_batch(draft, patch, fingerprint.cases)
         draft.set("training.loss", "bce+dice-both", "images with little target count, and those with much")
@@ -107,7 +109,7 @@ class Segment(OneNetwork):
         )
         rules.plan_orientation(draft, fingerprint)
         rules.plan_intensity(draft, fingerprint)
-        if len(fingerprint.median_shape) == 3:
+        if not flat:
             draft.set("model.name", "unet", "volumes slice by slice")
             rules.plan_volumes(draft, fingerprint)
         rules.plan_presence(draft, fingerprint)
