@@ -171,9 +171,21 @@ def test_much_time_for_few_images_is_spent_on_finer_pixels():
     assert (long, draft.get("data.downsample")) == (2, 1)
     assert "passes over all pixels" in draft.reasons["data.downsample"]
     assert rules.plan_patch(draft, few, 1, long) == (256, 256)
+    assert draft.get("training.stages") == [2, 2, 1]
+    assert "at 2x" in draft.reasons["training.stages"]
     many = replace(PRINT, cases=100_000)
     assert rules.plan_resolution(draft, many, rules.time_a_fold(draft, 4)) == 1
     assert draft.get("data.downsample") == 2
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (96, 160), (128, 190), (420, 580), (33, 2000)])
+@pytest.mark.parametrize("finer", [1, 2])
+def test_patches_of_every_stage_fit_the_network(shape, finer):
+    draft = Draft()
+    patch = rules.plan_patch(draft, replace(PRINT, shapes=(shape,)), 1, finer)
+    divisor = 2 * 2 ** draft.get("model.settings")["depth"]
+    for factor in draft.plan().training.stages:
+        assert all(side % factor == 0 and side // factor % divisor == 0 for side in patch)
 
 
 def test_the_time_of_a_fold_follows_from_what_was_asked_for():

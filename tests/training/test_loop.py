@@ -34,10 +34,13 @@ def numbers(history):
     ]
 
 
+@pytest.mark.parametrize("stages", [[1], [2, 1]])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_an_interrupted_training_goes_on_as_if_nothing_had_been(trainer, tmp_path, precision, optimiser):
-    settings = {"precision": precision, "optimiser": optimiser, "learning_rate": 1e-3}
+def test_an_interrupted_training_goes_on_as_if_nothing_had_been(
+    trainer, tmp_path, precision, optimiser, stages
+):
+    settings = {"precision": precision, "optimiser": optimiser, "learning_rate": 1e-3, "stages": stages}
     whole, history = train_fold(trainer(**settings), 30, tmp_path / "whole.safetensors")
 
     def stop_half_way(progress):
@@ -142,6 +145,25 @@ def test_the_state_is_saved_now_and_then(trainer, tmp_path, monkeypatch):
 def test_steps_are_timed_on_the_clock_that_is_asked_for(trainer):
     ticks = iter(range(1000))
     assert time_steps(trainer(), seconds=0.0, clock=lambda: next(ticks)) == pytest.approx(1 / 8)
+
+
+def test_every_stage_is_timed_and_counts_by_its_part(trainer, monkeypatch):
+    """A clock that only runs on in coarse steps."""
+    made, now = trainer(stages=[2, 2, 1]), [0.0]
+    real = made.step
+
+    def step(at, steps):
+        now[0] += 3.0 if made.plan.training.stages[at * 3 // steps] == 2 else 0.0
+        return real(at, steps)
+
+    monkeypatch.setattr(made, "step", step)
+    assert time_steps(made, seconds=0.0, clock=lambda: now[0]) == pytest.approx(2.0)
+
+
+def test_a_coarse_stage_sees_smaller_patches_and_the_last_those_of_the_plan(trainer):
+    made = trainer(stages=[2, 1])
+    shapes = [tuple(made.step(step, 4)[2].x.shape) for step in range(4)]
+    assert shapes == [(4, 1, 16, 16)] * 2 + [(2, 1, 32, 32)] * 2
 
 
 def test_a_bad_step_leaves_the_statistics_of_the_normalisation_alone(trainer):

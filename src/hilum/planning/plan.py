@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -95,6 +95,11 @@ class TrainingPlan(_Group):
     patch: list[int] = Field(default_factory=lambda: [256, 256])
     whole: bool = Field(False, description="a sample is a whole image, not a crop")
     batch: int = Field(4, ge=1, le=4096)
+    stages: list[Annotated[int, Field(ge=1, le=8)]] = Field(
+        default_factory=lambda: [1],
+        min_length=1,
+        description="equal parts of the steps, each on images shrunk further by so much: [2, 1]",
+    )
     rare_share: float = Field(0.5, ge=0, le=1, description="share of samples centred on a target")
     min_share: float = Field(0.0, ge=0, le=1, description="tiles with less of every target are left out")
     loss: str = "bce+dice"

@@ -105,14 +105,15 @@ def _lowest(print_: Fingerprint, factor: int) -> float:
 def plan_patch(draft: Draft, print_: Fingerprint, factor: int, finer: int = 1) -> tuple[int, int]:
     """Whole images where they are small at working resolution, crops else; network depth to match.
 
-    Crops show as much of the image where the resolution is `finer` than needed.
+    Crops show as much of the image where the resolution is `finer` than needed, and most steps are then
+    taken as if it were not, on patches that have to fit the network too.
     """
     height, width = (max(1, round(size / factor)) for size in print_.largest_shape[-2:])
     whole = max(height, width) <= WHOLE_LIMIT
     side = PATCH * finer
     wanted = (height, width) if whole else (min(side, height), min(side, width))
     depth = max(2, min(5, int(math.log2(max(8, min(wanted)) / 8))))
-    divisor = 2 * 2**depth
+    divisor = 2 * 2**depth * finer
     patch = tuple(-(-side // divisor) * divisor for side in wanted)
     why = f"images are {height} x {width} at working resolution"
     draft.set(
@@ -124,6 +125,11 @@ def plan_patch(draft: Draft, print_: Fingerprint, factor: int, finer: int = 1) -
     draft.set(
         "model.settings", {"width": 16, "depth": depth, "stem": 2}, "four pixels are left at the bottom"
     )
+    if finer > 1:
+        why = (
+            f"two thirds of the steps at {factor * finer}x, where they cost less, the last third at {factor}x"
+        )
+        draft.set("training.stages", [finer, finer, 1], why)
     return int(patch[0]), int(patch[1])
 
 

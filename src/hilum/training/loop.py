@@ -27,6 +27,7 @@ from hilum.training.optimisation import (
 )
 from hilum.training.parallel import all_agree, parallel_fabric, part_of_batch, processes
 from hilum.training.samples import Sample
+from hilum.training.stages import coarser_plan, coarser_sample, factor_at
 from hilum.training.state import History, TrainingState, load_state, save_state
 from hilum.training.stopping import stops_held_back
 from hilum.training.watching import LOSS, Measure, Watched, epoch_steps, look, look_every, watched_score
@@ -86,6 +87,7 @@ class Trainer:
         self._wrapped, self._stepper = self.fabric.setup(self.network, self.optimiser)
         self._statistics = list(self.network.buffers())
         self._before = [buffer.clone() for buffer in self._statistics]
+        self._stage: tuple[int, Sequence[Sample]] = (1, self.samples)
 
     @property
     def epoch(self) -> int:
@@ -132,7 +134,9 @@ class Trainer:
         own = step * count + self.fabric.global_rank
         if count > 1:
             settings = settings.model_copy(update={"batch": part_of_batch(self.plan, count)})
-        batch = draw_batch(self.samples, settings, self.fold, own).to(self.fabric.device)
+        factor = factor_at(settings, step, steps)
+        drawn = draw_batch(self._shrunk(factor), coarser_plan(settings, factor), self.fold, own)
+        batch = drawn.to(self.fabric.device)
         torch.manual_seed(hash((settings.seed, self.fold, own)) % 2**31)
         _copy(self._statistics, self._before)
         logits = self._wrapped(batch.x).float()
@@ -150,6 +154,13 @@ class Trainer:
         self._stepper.step()
         self.average.update(self.network, step)
         return loss.item(), logits.detach(), batch
+
+    def _shrunk(self, factor: int) -> Sequence[Sample]:
+        """The samples of a coarse stage; only one stage's are held at a time."""
+        if self._stage[0] != factor:
+            dims = len(self.plan.training.patch)
+            self._stage = (factor, [coarser_sample(sample, factor, dims) for sample in self.samples])
+        return self._stage[1]
 
     def _skipped(self, logits: Tensor, batch: Batch) -> tuple[float, Tensor, Batch]:
         """A step that moves nothing, the running statistics of the normalisation included."""
@@ -361,12 +372,24 @@ class _StateKeeper:
 def time_steps(
     trainer: Trainer, seconds: float = 3.0, clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Seconds a step takes on `clock`, from a few steps of a trainer that is then thrown away."""
+    """Seconds a step takes on `clock`, from a few steps of a trainer that is then thrown away.
+
+    Stages are timed one by one, each for its part of the `seconds`.
+    """
+    stages = trainer.plan.training.stages
+    share = seconds / len(set(stages))
+    took = {factor: _time_stage(trainer, stages.index(factor), share, clock) for factor in set(stages)}
+    return sum(took[factor] for factor in stages) / len(stages)
+
+
+def _time_stage(trainer: Trainer, stage: int, seconds: float, clock: Callable[[], float]) -> float:
+    """Seconds a step of one stage takes; the first three, in which memory is found, do not count."""
+    first, steps = stage * 1000, len(trainer.plan.training.stages) * 1000
     for step in range(3):
-        trainer.step(step, 100)
+        trainer.step(first + step, steps)
     started, begun, count = clock(), time.perf_counter(), 0
     while count < 8 or (time.perf_counter() - begun < seconds and count < 200):
-        trainer.step(3 + count, 1000)
+        trainer.step(first + 3 + count, steps)
         count += 1
     return (clock() - started) / count
 
