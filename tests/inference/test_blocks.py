@@ -14,14 +14,14 @@ from hilum.training.windows import working_image
 
 
 class Counted(nn.Conv2d):
-    """A network that knows how often it was asked, and may stop at a given time."""
+    """A network that knows of how many pictures it was asked, and may stop at a given one."""
 
     asked = 0
     stop_at = None
 
     def forward(self, x):
-        self.asked += 1
-        if self.asked == self.stop_at:
+        before, self.asked = self.asked, self.asked + len(x)
+        if self.stop_at is not None and before < self.stop_at <= self.asked:
             raise KeyboardInterrupt
         return super().forward(x)
 

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from hilum.image.image import Image
+from hilum.inference import predictor
 from hilum.inference.predictor import enlarged, make_predictor, pad_to, predict_tensor, quantised
 from hilum.planning.plan import DataPlan, InferencePlan, ModelPlan, Plan
 
@@ -100,6 +101,13 @@ def test_mirrored_copies_make_the_answer_mirror_alike(network, picture, flips):
     other = predict_tensor(network(3), picture.flip(axes), plan(flips=flips)).flip(axes)
     torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
     assert not torch.allclose(one, plain, atol=1e-3)
+
+
+def test_copies_answered_together_and_one_by_one_are_alike(network, picture, monkeypatch):
+    both = plan(flips=["x", "y"])
+    together = predict_tensor(network(7), picture, both)
+    monkeypatch.setattr(predictor, "SLICE_PIXELS", 1)
+    torch.testing.assert_close(predict_tensor(network(7), picture, both), together, atol=1e-6, rtol=0)
 
 
 def test_labels_of_whole_images_are_averaged_over_mirrored_copies():

@@ -43,6 +43,7 @@ def checkpoint(job: Any, run: Run, budget: float, spent: float, besides: float) 
     facts |= {"patch": list(plan.training.patch), "batch": plan.training.batch}
     facts |= {"downsample": plan.data.downsample, "wall_s": float(run.history(fold)[-1]["seconds"])}
     worked = steps * plan.training.batch * float(np.prod(plan.training.patch)) * plan.data.downsample**2
+    worked *= float(np.mean(plan.training.stages))  # a coarse step covers so many times the area
     job.checkpoint(
         Spent(spent),
         budget,

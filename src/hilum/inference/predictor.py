@@ -127,12 +127,16 @@ def _mirrored(network: Networks, x: Tensor, plan: Plan) -> Tensor:
 def _one_mirrored(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
     axes = [_AXES[name] for name in plan.inference.flips if -_AXES[name] <= x.ndim - 2]
     copies = [flips for count in range(len(axes) + 1) for flips in itertools.combinations(axes, count)]
-    total: Tensor | None = None
-    for flips in copies:
-        probability = _whole(network, x.flip(flips) if flips else x, plan)
-        probability = probability.flip(flips) if flips and probability.ndim > 2 else probability
-        total = probability if total is None else total + probability
-    return (total if total is not None else torch.zeros(0)) / len(copies)
+    at_once = max(1, SLICE_PIXELS // x[:, 0].numel())
+    groups = [copies[at : at + at_once] for at in range(0, len(copies), at_once)]
+    return torch.stack([_copies(network, x, group, plan) for group in groups]).sum(0) / len(copies)
+
+
+def _copies(network: nn.Module, x: Tensor, copies: Sequence[tuple[int, ...]], plan: Plan) -> Tensor:
+    """Sum of the probabilities of mirrored copies, in one pass: small images take half the time so."""
+    found = _whole(network, torch.cat([x.flip(flips) for flips in copies]), plan).chunk(len(copies))
+    back = [one.flip(flips) if one.ndim > 2 else one for one, flips in zip(found, copies, strict=True)]
+    return torch.stack(back).sum(0)
 
 
 def _whole(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
