@@ -49,6 +49,7 @@ from parts_beside import eager, engines, kornia_moves, monai_moves, torchio_move
 RESULTS = Path(__file__).parent / "results" / "parts.jsonl"
 CASES = 4
 WARM_STEPS = 30
+LOOP_PAIRS = 60
 SECONDS = [1.0]
 
 
@@ -79,10 +80,22 @@ def cpu_s(call: Callable[[], object], repeats: int = 3) -> float:
     call()
     taken: list[float] = []
     while len(taken) < repeats or sum(taken) < SECONDS[0]:
-        started = time.process_time()
-        call()
-        taken.append(time.process_time() - started)
+        taken.append(cpu_s_once(call))
     return statistics.median(taken)
+
+
+def in_turn(one: Callable[[], object], other: Callable[[], object], pairs: int) -> tuple[float, float]:
+    """Medians of the CPU seconds of two calls made in turn, so that a machine that slows down slows both."""
+    taken = [(cpu_s_once(one), cpu_s_once(other)) for _ in range(pairs)]
+    first, second = zip(*taken, strict=True)
+    return statistics.median(first), statistics.median(second)
+
+
+def cpu_s_once(call: Callable[[], object]) -> float:
+    """CPU seconds of one call."""
+    started = time.process_time()
+    call()
+    return time.process_time() - started
 
 
 @cache
@@ -137,8 +150,9 @@ def loop() -> Iterator[Row]:
     one = subject()
     trainer, settings = one.trainer, one.plan.training
     batch = draw_batch(one.samples, settings, 0, 0)
-    whole = cpu_s(lambda: trainer.step(WARM_STEPS, 2 * WARM_STEPS), 8)
-    network = cpu_s(forward_backward(one, batch), 8)
+    whole, network = in_turn(
+        lambda: trainer.step(WARM_STEPS, 2 * WARM_STEPS), forward_backward(one, batch), LOOP_PAIRS
+    )
     drawing = cpu_s(lambda: draw_batch(one.samples, settings, 0, 1), 8)
     moving = cpu_s(lambda: trainer._stepper.step(), 8)
     averaging = cpu_s(lambda: trainer.average.update(trainer.network, 10), 8)
