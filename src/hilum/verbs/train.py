@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import time
@@ -32,6 +31,7 @@ from hilum.training.contradictions import reconciled
 from hilum.training.copies import with_copies
 from hilum.training.fitting import fitted_to_memory
 from hilum.training.gather import gather_kept, gather_samples, keep_samples, keeping_s
+from hilum.training.inputs import check_same_inputs, input_hashes
 from hilum.training.lock import held
 from hilum.training.loop import Trainer, Watch, make_fabric, train_fold
 from hilum.training.losses import find_loss
@@ -63,7 +63,6 @@ logger = logging.getLogger(__name__)
 SCORING_S_A_MEGAPIXEL = 0.5
 SCORING_S_A_CASE = 0.01
 CLOSING_S = 4.0
-HASHED_BYTES = 64_000_000
 
 Samples = Mapping[str, Sequence[Sample]]
 Elsewhere = Callable[[Run, Study, Sequence[int]], None]
@@ -157,7 +156,7 @@ def _help(folder: Path, out: Path, options: Options, together: Fabric) -> Run:
 def _gathered(run: Run, folder: Path, skip_bad: bool) -> tuple[Study, Samples]:
     """The study of a run that was begun, and its samples."""
     study = open_study(folder, group_by=run.plan.data.group_by, skip_bad=skip_bad)
-    _check_same(run, study)
+    check_same_inputs(run, study)
     gathered = gather_kept(_needed(study, run.splits), run.plan, run.cache)
     return study, reconciled(gathered, study, run.plan)
 
@@ -210,7 +209,10 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
     plan = with_steps(planned.plan, steps)
     plan = task.plan_after(plan, time_after(plan, steps, available, turns, after))
     logger.info("%d steps a fold: %s", steps.count, steps.reason)
-    notes = {"started": datetime.now().astimezone().isoformat(timespec="seconds"), "inputs": _hashes(study)}
+    notes = {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "inputs": input_hashes(study),
+    }
     run = start_run(out, plan, study, splits, notes)
     keep_samples(gathered, fingerprint(needed, plan), run.cache, decoding_s)
     return run, samples
@@ -367,38 +369,3 @@ def _scoring_s(plan: Plan, study: Study, tested: Sequence[Sequence[str]], sample
     working = sum(sample.stack[0].numel() for name in names for sample in samples[name])
     full = working * plan.data.downsample**2 * max(1, len(plan.data.outputs)) / 1e6
     return CLOSING_S + full * SCORING_S_A_MEGAPIXEL + len(names) * SCORING_S_A_CASE
-
-
-def _check_same(run: Run, study: Study) -> None:
-    known = {case.name for case in study.cases}
-    gone = [case.name for case in run.study.cases if case.name not in known]
-    if gone:
-        raise RunError(
-            f"{run.folder}: {len(gone)} cases of this run are not in {study.root} any more, such as {gone[0]}"
-        )
-    before, now = run.manifest.get("inputs"), _hashes(study)
-    changed = [path for path in now if isinstance(before, dict) and before.get(path, now[path]) != now[path]]
-    if changed:
-        raise RunError(
-            f"{run.folder}: {len(changed)} files of {study.root} have changed since this run began, such as "
-            f"{changed[0]}; put them back, or train into a new folder"
-        )
-
-
-def _hashes(study: Study) -> dict[str, str]:
-    """Hashes of the input files, so that a changed input can be told."""
-    paths = sorted(
-        {case.image.path for case in study.cases}
-        | {s.path for c in study.cases for m in c.masks.values() for s in m.sources}
-    )
-    found = {}
-    for path in paths:
-        if path.is_file():
-            size = path.stat().st_size
-            digest = (
-                hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-                if size <= HASHED_BYTES
-                else f"{size} bytes"
-            )
-            found[str(path.relative_to(study.root) if path.is_relative_to(study.root) else path)] = digest
-    return found

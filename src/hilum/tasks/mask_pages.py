@@ -1,0 +1,105 @@
+"""The report's pages of a segmenter: scores, cases from worst to best beside their truth, measurements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hilum.inference.keeping import kept
+from hilum.inference.predictor import enlarged
+from hilum.reporting.blocks import Card, Section
+from hilum.reporting.score_sections import segmentation_scores_section
+from hilum.reporting.sections import gallery_section, measurements_section
+from hilum.reporting.thumbnails import segmentation_card
+from hilum.study.masks import read_case_image, read_masks
+from hilum.study.study import Case, Study
+from hilum.tasks.mask_decisions import WORTH_FITTING, decided
+from hilum.tasks.mask_files import display_plane
+from hilum.training.run import Run
+
+GALLERY = 24
+
+
+def mask_sections(run: Run, study: Study) -> list[Section]:
+    """Scores, cases from worst to best, measurements of an evaluated run."""
+    rows = _read_rows(run.evaluation / "cases.csv")
+    measured = _read_rows(run.evaluation / "measurements.csv")
+    return [
+        segmentation_scores_section(
+            run.summary(), [_with_areas(row) for row in rows], note=_threshold_note(run)
+        ),
+        gallery_section(_cards(run, study, rows), run.plan.data.outputs, limit=GALLERY),
+        measurements_section(measured, file="evaluation/measurements.csv"),
+    ]
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table that this run wrote; numbers as numbers, empty cells as NaN."""
+    import pandas as pd
+
+    return [{str(key): value for key, value in row.items()} for row in pd.read_csv(path).to_dict("records")]
+
+
+def _with_areas(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **row,
+        "dice": row["dice"] if row["truth_pixels"] else math.nan,
+        "true_area": row["truth_pixels"],
+        "predicted_area": row["predicted_pixels"],
+        "area_unit": "px",
+    }
+
+
+def _threshold_note(run: Run) -> str:
+    parts = []
+    for target, found in run.summary()["targets"].items():
+        fit = found.get("fitted", {})
+        if fit.get("gain") is not None:
+            used = "used" if fit["used"] else f"not used, below {WORTH_FITTING}"
+            parts.append(f"{target}: {fit['gain']:+.3f} Dice ({used})")
+    gain = f" Gain of thresholds fitted on the other folds over 0.5: {'; '.join(parts)}." if parts else ""
+    return "Out-of-fold: every case was predicted by a network that saw neither it nor its group." + gain
+
+
+def _cards(run: Run, study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Card]:
+    by_case: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_case.setdefault(str(row["case"]), []).append(row)
+    ordered = sorted(by_case, key=lambda name: _mean_dice(by_case[name]))
+    chosen = ordered[: GALLERY // 2] + ordered[GALLERY // 2 :: max(1, len(ordered) // GALLERY)]
+    cases = {case.name: case for case in study.cases}
+    return [_card(run, cases[name], by_case[name]) for name in dict.fromkeys(chosen) if name in cases]
+
+
+def _mean_dice(rows: Sequence[Mapping[str, Any]]) -> float:
+    defined = [float(row["dice"]) for row in rows if row["dice"] == row["dice"] and row["truth_pixels"]]
+    return sum(defined) / len(defined) if defined else 1.0
+
+
+def _card(run: Run, case: Case, rows: Sequence[Mapping[str, Any]]) -> Card:
+    targets = run.plan.data.outputs
+    image = read_case_image(case)
+    probability = enlarged(kept(run.evaluation / "probabilities", case.name), image.shape)
+    cuts = {str(row["target"]): float(row["threshold"]) for row in rows}
+    suppressed = {str(row["target"]) for row in rows if not row["predicted_pixels"]}
+    gates = [2.0 if target in suppressed else 0.0 for target in targets]
+    masks = decided(targets, probability, [cuts.get(target, 0.5) for target in targets], gates)
+    truth, known = read_masks(case, targets, image.shape)
+    picture, shown = display_plane(
+        image, {**{f"truth {t}": truth[k] for k, t in enumerate(targets) if known[k]}, **masks}
+    )
+    facts = tuple(
+        (f"Dice, {row['target']}", f"{row['dice']:.3f}" if row["truth_pixels"] else "none there")
+        for row in rows
+    )
+    return segmentation_card(
+        case.name,
+        picture,
+        {target: shown[target] for target in targets},
+        {target: shown[f"truth {target}"] for target in targets if f"truth {target}" in shown},
+        facts=facts,
+        group=case.group,
+        score=_mean_dice(rows),
+    )
