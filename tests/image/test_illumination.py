@@ -7,16 +7,19 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hilum.image.illumination import coarse_light, evenly_lit, fall_off, light_window, relative_to
+from hilum.image.illumination import coarse_light, evenly_lit, fall_off
+from hilum.image.resampling import linear_window
 
 
 def light_surface(image: np.ndarray) -> np.ndarray:
     height, width = image.shape[1:]
-    return light_window(coarse_light(image), (height, width), (0, height, 0, width))
+    return linear_window(
+        torch.from_numpy(coarse_light(image)), (height, width), (0, height, 0, width)
+    ).numpy()
 
 
 def flattened(image: np.ndarray) -> np.ndarray:
-    return relative_to(image, light_surface(image))
+    return evenly_lit(torch.from_numpy(image).float(), coarse_light(image)).numpy()
 
 
 def unevenness(image: np.ndarray) -> float:
@@ -68,5 +71,12 @@ def test_dividing_after_shrinking_gives_nearly_the_same() -> None:
     image = (230 * _light((320, 400), 0.4) * _tissue(3)).astype(np.uint8)
     first = F.interpolate(torch.from_numpy(flattened(image))[None], (80, 100), mode="area")[0]
     shrunk = F.interpolate(torch.from_numpy(image).float()[None], (80, 100), mode="area")[0]
-    after = evenly_lit(shrunk, coarse_light(image), (80, 100), (0, 80, 0, 100))
+    after = evenly_lit(shrunk, coarse_light(image))
     assert float((first - after).abs().max()) < 5e-3
+
+
+def test_a_window_is_lit_as_within_its_image() -> None:
+    image = (230 * _light((320, 400), 0.4) * _tissue(4)).astype(np.uint8)
+    x, light = torch.from_numpy(image).float(), coarse_light(image)
+    part = evenly_lit(x[:, 40:90, 300:360], light, (320, 400), (40, 90, 300, 360))
+    torch.testing.assert_close(part, evenly_lit(x, light)[:, 40:90, 300:360])

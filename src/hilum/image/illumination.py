@@ -21,13 +21,6 @@ _COARSE = 96
 _MOST = 1.5
 
 
-def light_window(
-    coarse: NDArray[np.float32], size: Sequence[int], window: tuple[int, int, int, int]
-) -> NDArray[np.float32]:
-    """The surface (C, h, w) within a window (from y, to y, from x, to x) of an image of `size` (Y, X)."""
-    return np.asarray(linear_window(torch.from_numpy(coarse), size, window).numpy(), np.float32)
-
-
 def coarse_light(array: NDArray[Any]) -> NDArray[np.float32]:
     """Brightness of the empty background over a bright-field image (C, Y, X): (C, 96, 96), in its own units.
 
@@ -49,19 +42,19 @@ def coarse_light(array: NDArray[Any]) -> NDArray[np.float32]:
     return np.ascontiguousarray(coarse, np.float32)
 
 
-def relative_to(array: NDArray[Any], light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pixels (C, Y, X) divided by the background light there, 0 to 1.5."""
-    return np.asarray(np.clip(array.astype(np.float32) / light, 0.0, _MOST), np.float32)
-
-
 def evenly_lit(
-    x: Tensor, coarse: NDArray[np.float32], size: Sequence[int], window: tuple[int, int, int, int]
+    x: Tensor,
+    coarse: NDArray[np.float32],
+    size: Sequence[int] | None = None,
+    window: tuple[int, int, int, int] | None = None,
 ) -> Tensor:
-    """A window (C, h, w) of an image resized to `size` (Y, X), divided by its background light, 0 to 1.5.
+    """An image (C, Y, X) of any size divided by its background light `coarse` (C, 96, 96), 0 to 1.5.
 
-    The light changes so little within a few pixels that shrinking first gives the same to a few thousandths.
+    Or a `window` (from y, to y, from x, to x) of the image at `size` (Y, X). The light changes so little
+    within a few pixels that shrinking first gives the same to a few thousandths.
     """
-    light = linear_window(torch.from_numpy(coarse), size, window)
+    height, width = x.shape[1:]
+    light = linear_window(torch.from_numpy(coarse), size or (height, width), window or (0, height, 0, width))
     return (x / light).clamp_(0.0, _MOST)
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from hilum.image.illumination import coarse_light, fall_off, light_window, relative_to
+from hilum.image.illumination import coarse_light, evenly_lit, fall_off
 from hilum.image.spacing import Spacing
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Study
@@ -174,10 +174,8 @@ def _light(array: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
     bright = _is_coloured(array) and float(array.mean()) > 0.5 * float(array.max())
     if not bright:
         return 0.0, np.zeros((2, len(array)))
-    coarse, some = coarse_light(array), array[:, ::4, ::4]
-    height, width = some.shape[1:]
-    light = light_window(coarse, (height, width), (0, height, 0, width))
-    flat = relative_to(some, light).reshape(len(array), -1).astype(np.float64)
+    coarse, some = coarse_light(array), torch.from_numpy(array[:, ::4, ::4].astype(np.float32))
+    flat = evenly_lit(some, coarse).flatten(1).double().numpy()
     return fall_off(coarse), np.stack([flat.mean(1), (flat**2).mean(1)])
 
 

@@ -33,7 +33,7 @@ def prepare_image(image: Image, data: DataPlan) -> Tensor:
     shape = working_shape(image.shape, data, image.spacing)
     x = resize(x, shape)
     if data.flatten_light and len(shape) == 2:
-        x = evenly_lit(x, coarse_light(image.array), shape, (0, shape[0], 0, shape[1]))
+        x = evenly_lit(x, coarse_light(image.array))
     x = normalise(match_channels(x, data.channels, str(image.path)), data)
     if not bool(torch.isfinite(x).all()):
         raise ImageError(f"{image.path}: holds values too large to be normalised; scale them down")

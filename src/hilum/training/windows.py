@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hilum.errors import ImageError
 from hilum.image.freed import give_back
-from hilum.image.illumination import coarse_light, evenly_lit, light_window, relative_to
+from hilum.image.illumination import coarse_light, evenly_lit
 from hilum.image.limits import shown
 from hilum.image.pyramid import Pyramid
 from hilum.image.resampling import needed_part, resized_window
@@ -111,9 +111,7 @@ def working_image(
     if skip_glass:
         small = thumbnail(pyramid)
         if light is not None:
-            small = relative_to(
-                small, light_window(light, small.shape[1:], (0, small.shape[1], 0, small.shape[2]))
-            )
+            small = evenly_lit(torch.from_numpy(small), light).numpy()
         top = 1.0 if light is not None else _highest(pyramid.dtype)
         tissue = tissue_mask(small, top)
     found = WorkingImage(pyramid, data, (height, width), level, light, None, tissue)
