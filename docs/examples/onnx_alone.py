@@ -38,6 +38,11 @@ def probabilities(session, model, pixels):
     return np.mean(found, axis=0)
 
 
+def threshold(levels):  # of the highest expected Dice
+    masks = [levels >= cut for cut in range(26, 256)]
+    return (25.5 + np.argmax([levels[m].sum() / (255 * m.sum() + levels.sum() + 1) for m in masks])) / 255
+
+
 def main(folder, image, out):
     model = json.loads((Path(folder) / "model.json").read_text())
     session = onnxruntime.InferenceSession(str(Path(folder) / model["model"]))
@@ -46,8 +51,9 @@ def main(folder, image, out):
     found = probabilities(session, model, pixels)
     if found.ndim == 1:
         raise SystemExit(dict(zip(model["outputs"], found.tolist(), strict=True)))
-    for name, levels in zip(model["outputs"], resized(np.rint(found * 255), pixels.shape[1:]), strict=True):
-        mask = np.rint(levels) >= model["after"]["thresholds"][name] * 255
+    for name, levels in zip(model["outputs"], np.rint(found * 255), strict=True):
+        cut = threshold(levels) if (given := model["after"]["thresholds"][name]) is None else given
+        mask = np.rint(resized(levels[None], pixels.shape[1:])[0]) >= cut * 255
         Image.fromarray(mask).save(Path(out) / f"{name}.png")
 
 

@@ -102,3 +102,12 @@ def test_moves_are_for_labels_only():
         draft.plan()
     draft.set("task", "classify")
     assert draft.plan().inference.moves
+
+
+def test_thresholds_of_images_are_for_masks_alone():
+    draft = Draft()
+    draft.set("scoring.threshold", "image")
+    assert draft.plan().scoring.threshold == "image"
+    draft.set("task", "classify")
+    with pytest.raises(PlanError, match="for masks"):
+        draft.plan()

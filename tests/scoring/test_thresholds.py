@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hilum.errors import HilumError
 from hilum.scoring.overlap import dice_curve
-from hilum.scoring.thresholds import cross_fit_threshold, fit_threshold
+from hilum.scoring.quality import expected_dice
+from hilum.scoring.thresholds import LEAST, cross_fit_threshold, fit_threshold, image_threshold
 
 
 def case(cut, seed, shift=0.0):
@@ -51,3 +54,35 @@ def test_no_target_anywhere_is_an_error():
 def test_a_fold_whose_others_have_no_target_keeps_one_half():
     empty = dice_curve(np.zeros(4), np.zeros(4, bool))
     assert cross_fit_threshold([case(0.3, 0), empty], ["a", "b"]).by_fold["a"] == 0.5
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=60))
+def test_an_image_s_own_threshold_has_the_highest_expected_dice(levels):
+    """Against all masks that a threshold can make, one by one."""
+    values = np.array(levels, np.uint8)
+    cut = image_threshold(np.bincount(values, minlength=256))
+    assert 0.1 <= cut < 1
+    best = max(
+        (expected_dice(values, values >= k, 255) for k in range(LEAST, 256) if (values >= k).any()),
+        default=None,
+    )
+    if best is not None:
+        assert expected_dice(values, values >= cut * 255, 255) == pytest.approx(best)
+    else:
+        assert not (values >= cut * 255).any()
+
+
+def test_believable_probabilities_do_best_with_the_image_s_own_threshold():
+    """Truth drawn from the probabilities themselves: little that is certain needs a low threshold."""
+    rng = np.random.default_rng(0)
+    probability = (rng.beta(0.3, 3.0, (200, 200)) * 255).astype(np.uint8)
+    curves = [dice_curve(probability, rng.random((200, 200)) < probability / 255.0) for _ in range(4)]
+    cut = image_threshold(np.bincount(probability.ravel(), minlength=256))
+    fitted = cross_fit_threshold(curves, [0, 1, 2, 3], own=[cut] * 4)
+    assert cut < 0.35
+    assert fitted.image_gain > 0.05
+    assert fitted.image_dice == pytest.approx(fitted.fitted_dice, abs=0.005)
+
+
+def test_without_thresholds_of_their_own_nothing_is_said_of_them():
+    assert np.isnan(cross_fit_threshold([case(0.3, 0), case(0.3, 1)], [0, 1]).image_gain)

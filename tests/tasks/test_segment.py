@@ -1,22 +1,31 @@
 import json
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image as Pillow
+from torch.nn import functional as F
 
+import hilum
 from hilum import tasks
 from hilum.errors import PlanError
 from hilum.image.image import Image
 from hilum.image.readers import read_image
+from hilum.inference.keeping import keep, kept
+from hilum.inference.predictor import enlarged
+from hilum.planning.document import read_plan, write_plan
 from hilum.planning.plan import DataPlan, Plan
+from hilum.scoring.quality import expected_dice
 from hilum.study.masks import read_masks
 from hilum.study.survey import survey_study
+from hilum.tasks.mask_decisions import WORTH_FITTING, final_thresholds
 from hilum.tasks.mask_files import area_text, display_plane
-from hilum.tasks.segment import SEGMENT, final_thresholds
+from hilum.tasks.segment import SEGMENT
 from hilum.training.batches import Batch
+from hilum.training.run import open_run
 
 
 def test_the_task_is_found_by_what_a_study_carries(phantom_run):
@@ -62,9 +71,6 @@ def test_a_sample_is_the_image_with_the_share_of_each_target(phantom_run):
 
 def test_masks_are_the_probabilities_cut_at_the_threshold_of_their_row(phantom_run):
     """What is on disk follows from what was kept: decided again by hand, it is the same to the pixel."""
-    from hilum.inference.keeping import kept
-    from hilum.inference.predictor import enlarged
-
     rows = pd.read_csv(phantom_run.evaluation / "cases.csv")
     for row in rows.itertuples():
         kept_map = kept(phantom_run.evaluation / "probabilities", row.case)
@@ -96,25 +102,82 @@ def test_scores_are_those_of_the_masks_on_disk(phantom_run):
                 )
 
 
-def test_thresholds_for_new_images_are_the_fitted_ones_only_where_that_pays(phantom_run):
+def test_thresholds_for_new_images_are_what_scored_best_out_of_fold(phantom_run):
     summary = phantom_run.summary()["targets"]
     found = dict(zip(phantom_run.plan.data.outputs, final_thresholds(phantom_run), strict=True))
     for target, threshold in found.items():
         fit = summary[target]["fitted"]
         assert threshold == fit["threshold"]
-        assert threshold == (fit["best_threshold"] if fit["used"] else 0.5)
-        assert 0 < threshold < 1
+        assert threshold == {"fitted": fit["best_threshold"], "image": None, "half": 0.5}[fit["choice"]]
+        reached = {
+            "half": fit["dice_at_half"],
+            "fitted": fit["dice_fitted"],
+            "image": fit["dice_by_image"],
+        }
+        assert reached[fit["choice"]] >= max(reached.values()) - WORTH_FITTING
+        assert summary[target]["dice"]["mean"] == pytest.approx(reached[fit["choice"]], abs=1e-6)
 
 
-def test_a_fixed_threshold_is_kept(phantom_run):
+@pytest.mark.parametrize(("wanted", "expected"), [(0.3, [0.3, 0.3]), ("image", [None, None])])
+def test_a_threshold_that_is_asked_for_is_kept(phantom_run, wanted, expected):
     plan = phantom_run.plan.model_copy(deep=True)
-    plan.scoring.threshold = 0.3
+    plan.scoring.threshold = wanted
 
     class Fixed:
         evaluation = phantom_run.evaluation
 
     Fixed.plan = plan
-    assert final_thresholds(Fixed) == [0.3, 0.3]
+    assert final_thresholds(Fixed) == expected
+
+
+@pytest.fixture(scope="module")
+def image_run(phantom_run, tmp_path_factory):
+    """The phantom run with surer and less sure answers, scored again with a threshold for each image."""
+    folder = tmp_path_factory.mktemp("image-run") / "run"
+    shutil.copytree(phantom_run.folder, folder)
+    rng = np.random.default_rng(0)
+    for number, case in enumerate(phantom_run.study.cases):
+        before = kept(folder / "evaluation" / "probabilities", case.name)
+        truth = torch.from_numpy(read_masks(case, phantom_run.study.targets, (96, 128))[0]).float()
+        shares = F.interpolate(truth[None], before.shape[1:], mode="area")[0].numpy()
+        sure = 0.3 + 0.1 * number
+        keep(
+            folder / "evaluation" / "probabilities",
+            case.name,
+            rng.beta(1 + 8 * sure * shares, 2).astype(np.float32),
+        )
+    plan = read_plan(folder / "plan.yaml")
+    plan.scoring.threshold = "image"
+    write_plan(plan, folder / "plan.yaml")
+    hilum.evaluate(folder)
+    hilum.report(folder)
+    return open_run(folder)
+
+
+def test_every_image_may_have_its_own_threshold(image_run):
+    rows = pd.read_csv(image_run.evaluation / "cases.csv")
+    assert rows.threshold.nunique() > 1
+    assert final_thresholds(image_run) == [None, None]
+    summary = image_run.summary()["targets"]["Parenchyma"]
+    assert summary["fitted"]["choice"] == "image"
+    assert summary["threshold"]["lowest"] < summary["threshold"]["highest"] < 1
+    for row in rows.itertuples():
+        own = kept(image_run.evaluation / "probabilities", row.case)[
+            image_run.plan.data.outputs.index(row.target)
+        ]
+        dice = [expected_dice(own, own >= level, 255) for level in range(26, 256)]
+        assert row.threshold == pytest.approx((26 + int(np.nanargmax(dice)) - 0.5) / 255)
+
+
+def test_new_images_have_their_own_thresholds_too(image_run, phantom_study, tmp_path):
+    """Small or huge, one by one: the images the run was scored on, predicted by all folds."""
+    images = sorted((phantom_study / "pred" / "Original_0.2").iterdir())
+    done = hilum.predict(image_run.folder, images, tmp_path / "small", device="cpu")
+    table = pd.read_csv(done.out / "measurements.csv")
+    other = hilum.predict(image_run.folder, images[-1:], tmp_path / "one", device="cpu")
+    alone = pd.read_csv(other.out / "measurements.csv")
+    assert table[table.case == images[-1].stem].area.tolist() == alone.area.tolist()
+    assert "each image" in (image_run.folder / "report.html").read_text()
 
 
 def test_the_summary_holds_what_its_readers_expect(phantom_run):

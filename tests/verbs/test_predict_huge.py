@@ -75,6 +75,14 @@ def test_the_dice_of_a_huge_mask_is_foretold_as_that_of_the_whole(phantom_run, s
     assert (small.out / "measurements.csv").read_text() == (huge.out / "measurements.csv").read_text()
 
 
+def test_a_huge_image_has_the_threshold_of_the_whole(phantom_run, slide, tmp_path, monkeypatch):
+    monkeypatch.setattr("hilum.tasks.segment.final_thresholds", lambda run: [None, None])
+    small = hilum.predict(phantom_run.folder, slide, tmp_path / "small", device="cpu")
+    monkeypatch.setattr("hilum.image.pyramid.WHOLE_PIXELS", 1000)
+    huge = hilum.predict(phantom_run.folder, slide, tmp_path / "huge", device="cpu", skip_glass=False)
+    assert (small.out / "measurements.csv").read_text() == (huge.out / "measurements.csv").read_text()
+
+
 def test_an_interrupted_prediction_goes_on(phantom_run, slide, huge_is_small, tmp_path, command, monkeypatch):
     from hilum.inference import blocks
 

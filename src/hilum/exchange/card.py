@@ -160,7 +160,7 @@ def _operating_point(run: Run) -> Iterator[str]:
             if isinstance(thresholds, Mapping)
             else dict(zip(run.plan.data.outputs, thresholds, strict=False))
         )
-        yield from (f"- {name}: threshold {_number(cut)}" for name, cut in named.items())
+        yield from (f"- {name}: threshold {_cut(cut)}" for name, cut in named.items())
     if "threshold" in rule:
         yield f"- threshold {_number(rule['threshold'])}"
     if rule.get("exclusive"):
@@ -221,6 +221,10 @@ def _summary(run: Run) -> dict[str, Any] | None:
         return run.summary()
     except RunError:
         return None
+
+
+def _cut(value: Any) -> str:
+    return "of each image the one of the highest expected Dice" if value is None else _number(value)
 
 
 def _number(value: Any) -> str:

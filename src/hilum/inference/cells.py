@@ -112,6 +112,16 @@ class Cells:
             del self._held[next(iter(self._held))]
         return found
 
+    def level_counts(self) -> NDArray[np.int64]:
+        """How many pixels of each output have each level (K, 256); in empty cells all have 0."""
+        counts = np.zeros((self.outputs, 256), np.int64)
+        for row, column in self.grid.places():
+            cell = self.read(row, column)
+            if cell is not None:
+                counts += np.stack([np.bincount(each.ravel(), minlength=256) for each in cell])
+        counts[:, 0] += self.grid.shape[0] * self.grid.shape[1] - counts.sum(1)
+        return counts
+
     def window(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[np.uint8] | None:
         """A window (K, y1 - y0, x1 - x0) of the working image; None where nothing is in any of its cells."""
         out: NDArray[np.uint8] | None = None

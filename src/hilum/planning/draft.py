@@ -71,6 +71,11 @@ def validated(tree: Mapping[str, Any], origin: str = "plan") -> Plan:
             f"{origin}: inference.moves = true is for labels of whole images (task: classify), "
             f"not for {plan.task}; set it to false"
         )
+    if plan.scoring.threshold == "image" and plan.task != "segment":
+        raise PlanError(
+            f"{origin}: scoring.threshold = image is for masks (task: segment), not for {plan.task}; "
+            "say fit or a number"
+        )
     return plan
 
 

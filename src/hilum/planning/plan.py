@@ -146,7 +146,11 @@ class InferencePlan(_Group):
 class ScoringPlan(_Group):
     """How predictions are decided on and scored."""
 
-    threshold: float | Literal["fit"] = "fit"
+    threshold: float | Literal["fit", "image"] = Field(
+        "fit",
+        description="from which probability on a pixel counts; image: of each image the one of the highest "
+        "expected Dice; fit: one for all, fitted on the other folds, or image, or 0.5, whichever scores best",
+    )
     metric: Literal["dice", "challenge"] = Field(
         "dice", description="challenge: Dice counts 1 where truth and prediction are both empty"
     )

@@ -38,7 +38,7 @@ def segmentation_scores_section(
 
 
 def _threshold_text(threshold: Any) -> str:
-    """One threshold, or from the lowest to the highest where each fold has its own.
+    """One threshold, or from the lowest to the highest where each fold or image has its own.
 
     >>> _threshold_text({"0": 0.25, "1": 0.5})
     '0.250 to 0.500 by fold'
@@ -46,7 +46,10 @@ def _threshold_text(threshold: Any) -> str:
     if isinstance(threshold, Mapping):
         values = [numbers.number(value) for value in threshold.values()]
         low, high = min(values, default=float("nan")), max(values, default=float("nan"))
-        return f"{numbers.score(low)} to {numbers.score(high)} by fold" if high > low else numbers.score(low)
+        whose = "image" if "lowest" in threshold else "fold"
+        return (
+            f"{numbers.score(low)} to {numbers.score(high)} by {whose}" if high > low else numbers.score(low)
+        )
     return numbers.score(threshold)
 
 

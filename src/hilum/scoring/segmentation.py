@@ -199,6 +199,10 @@ def _summary(rows: Sequence[CaseScore], samples: int, seed: int) -> dict[str, An
 
 
 def _by_fold(rows: Sequence[CaseScore]) -> dict[str, float]:
+    """The threshold of each fold; where images have their own, the lowest and the highest."""
+    if len({(row.fold, row.threshold) for row in rows}) > len({row.fold for row in rows}):
+        cuts = [row.threshold for row in rows]
+        return {"lowest": min(cuts), "highest": max(cuts)}
     return {str(row.fold): row.threshold for row in rows}
 
 

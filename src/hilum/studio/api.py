@@ -137,7 +137,7 @@ def describe(desk: Desk, name: str) -> dict[str, Any]:
                 "annotated": target in case.masks,
                 "locked": why_not(view, case, target) if view.kind in ("masks", "none") else _NOT_MASKS,
                 "predicted": source is not None and target in known and len(image.shape) >= 2,
-                "threshold": layers.threshold_of(run, target) if run is not None and target in known else 0.5,
+                "threshold": layers.threshold_of(source, name, target) if source and target in known else 0.5,
             }
             for at, target in enumerate(targets)
         ],

@@ -12,6 +12,7 @@ from hilum.errors import HilumError
 from hilum.files import read_json
 from hilum.image.readers import read_image
 from hilum.inference.keeping import kept
+from hilum.scoring.thresholds import image_threshold
 from hilum.studio.journal import plane_of
 from hilum.training.run import Run
 
@@ -60,11 +61,14 @@ def full_plane(values: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.
     return values if values.shape == shape else enlarged(values[None], shape)[0]
 
 
-def threshold_of(run: Run, target: str) -> float:
-    """From which probability on a pixel counts, 0 to 1."""
-    path = run.evaluation / "thresholds.json"
+def threshold_of(source: Source, case: str, target: str) -> float:
+    """From which probability on a pixel of a case counts, 0 to 1: the run's, or the image's own."""
+    path, outputs = source.run.evaluation / "thresholds.json", source.run.plan.data.outputs
     found = read_json(path) if path.is_file() else {}
     value = found.get(target, _DEFAULT) if isinstance(found, dict) else _DEFAULT
+    if value is None and target in outputs:
+        values = kept(source.folder, case)[outputs.index(target)]
+        return image_threshold(np.bincount(values.ravel(), minlength=256))
     return float(value) if isinstance(value, int | float) else _DEFAULT
 
 
@@ -77,7 +81,7 @@ def predicted_plane(
         return np.asarray(plane_of(read_image(path).array[0], axis, index) > 0)
     sides = shape if len(shape) == 2 else tuple(side for at, side in enumerate(shape) if at != axis)
     values = full_plane(probability_plane(source, case, target, shape, axis, index), (sides[0], sides[1]))
-    return np.asarray(values >= 255 * threshold_of(source.run, target))
+    return np.asarray(values >= 255 * threshold_of(source, case, target))
 
 
 def _mask_file(source: Source, case: str, target: str) -> Path | None:

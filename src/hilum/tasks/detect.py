@@ -321,7 +321,7 @@ class _Tables:
 
 
 def _part(one: Candidate, seen: _Seen, plan: Plan) -> Part:
-    share = 0.5 if plan.scoring.threshold == "fit" else plan.scoring.threshold
+    share = 0.5 if isinstance(plan.scoring.threshold, str) else plan.scoring.threshold
     weakest = plan.detection.threshold
     return part_of(one, seen.probability, seen.scan, seen.image, share, weakest)
 

@@ -23,6 +23,7 @@ from hilum.measurement.spool import Row
 from hilum.measurement.stitching import Stitcher
 from hilum.measurement.table import rows_of
 from hilum.scoring.quality import Belief, QualityFit
+from hilum.tasks.mask_decisions import Cut, cuts_of
 from hilum.tasks.mask_files import Tables, write_overlay
 from hilum.tasks.mask_quality import add_quality, foretold
 from hilum.tasks.task import Delivery, PredictedBlocks
@@ -35,7 +36,7 @@ OVERLAY_PIXELS = 3_000_000
 def deliver_blocks(
     one: PredictedBlocks,
     targets: Sequence[str],
-    decisions: tuple[Sequence[float], Sequence[float]],
+    decisions: tuple[Sequence[Cut], Sequence[float]],
     quality: Mapping[str, QualityFit],
     delivery: Delivery,
     tables: Tables,
@@ -46,7 +47,7 @@ def deliver_blocks(
     small images and are not applied. `quality` foretells a Dice of each mask. Raises HilumError where the
     disk refuses.
     """
-    cuts, gates = decisions
+    cuts, gates = cuts_of(one.cells.level_counts(), decisions[0]), decisions[1]
     if any(gates):
         logger.warning("%s: huge, so masks of doubtful targets are not left empty", one.case.name)
     if delivery.collect:

@@ -12,25 +12,34 @@ from numpy.typing import NDArray
 
 from hilum.files import read_json, write_json
 from hilum.planning.plan import Plan
-from hilum.scoring.thresholds import FittedThreshold, cross_fit_threshold
+from hilum.scoring.thresholds import FittedThreshold, cross_fit_threshold, image_threshold
 from hilum.tasks.presence import FittedPresence, Seen, fit_presence, presence_record, presence_score
 from hilum.training.run import Run
 
 WORTH_FITTING = 0.002
 THRESHOLDS = "thresholds.json"
 PRESENCE = "presence.json"
+Cut = float | None
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """The fitted threshold of each target, and its presence threshold where there is one."""
+    """The fitted threshold of each target, and its presence threshold where there is one.
+
+    `wanted` is the plan's `scoring.threshold`: a number, "image", or "fit" for what pays.
+    """
 
     thresholds: Mapping[str, FittedThreshold]
     presence: Mapping[str, FittedPresence]
+    wanted: float | str = "fit"
 
-    def cuts(self, fold: int) -> list[float]:
+    def cuts(self, fold: int) -> list[Cut]:
         """The mask threshold of each target to judge a fold by."""
-        return [_cut(fit, fold) for fit in self.thresholds.values()]
+        return [_cut(fit, self.wanted, fold) for fit in self.thresholds.values()]
+
+    def final_cuts(self) -> dict[str, Cut]:
+        """The mask threshold of each target for new images."""
+        return {target: _final_cut(fit, self.wanted) for target, fit in self.thresholds.items()}
 
     def gates(self, fold: int) -> list[float]:
         """The presence threshold of each target to judge a fold by; 0 keeps every mask."""
@@ -42,11 +51,21 @@ class Decisions:
     def records(self) -> dict[str, dict[str, Any]]:
         """What summary.json says of each target's decisions."""
         records: dict[str, dict[str, Any]] = {
-            target: {"fitted": _fit_record(fit)} for target, fit in self.thresholds.items()
+            target: {"fitted": _fit_record(fit, self.wanted)} for target, fit in self.thresholds.items()
         }
         for target, found in self.presence.items():
             records[target]["presence"] = presence_record(found, _pays(found))
         return records
+
+
+def level_counts(probability: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many pixels of each target have each level (K, 256), of kept probabilities (K, *S'), 0 to 255."""
+    return np.stack([np.bincount(each.ravel(), minlength=256) for each in probability])
+
+
+def cuts_of(counts: NDArray[np.int64], cuts: Sequence[Cut]) -> list[float]:
+    """The thresholds as numbers: where there is none, the one that the image's levels (K, 256) suggest."""
+    return [image_threshold(own) if cut is None else cut for own, cut in zip(counts, cuts, strict=True)]
 
 
 def decided(
@@ -62,79 +81,91 @@ def decided(
 
 def fit_decisions(plan: Plan, seen: Sequence[Mapping[str, Seen]]) -> Decisions:
     """Fit thresholds, then presence, to what was seen out of fold of each case: {target: Seen}."""
+    wanted = plan.scoring.threshold
     by_target = {target: [one[target] for one in seen if target in one] for target in plan.data.outputs}
-    thresholds = {target: _fit_threshold(plan, having) for target, having in by_target.items()}
+    thresholds = {target: _fit_threshold(having) for target, having in by_target.items()}
     presence = {
         target: found
         for target, having in by_target.items()
-        if plan.scoring.metric == "challenge" and (found := _fit_presence(having, thresholds[target]))
+        if plan.scoring.metric == "challenge" and (found := _fit_presence(having, thresholds[target], wanted))
     }
-    return Decisions(thresholds, presence)
+    return Decisions(thresholds, presence, wanted)
 
 
-def _fit_threshold(plan: Plan, having: Sequence[Seen]) -> FittedThreshold:
-    wanted, folds = plan.scoring.threshold, [one.fold for one in having]
-    if wanted == "fit" and not all(one.empty for one in having):
-        return cross_fit_threshold([one.curve for one in having], folds)
-    cut = 0.5 if wanted == "fit" else float(wanted)
-    return FittedThreshold(cut, dict.fromkeys(folds, cut), math.nan, math.nan)
+def _fit_threshold(having: Sequence[Seen]) -> FittedThreshold:
+    if all(one.empty for one in having):
+        return FittedThreshold(0.5, {}, math.nan, math.nan)
+    own = [one.own for one in having]
+    return cross_fit_threshold([one.curve for one in having], [one.fold for one in having], own=own)
 
 
-def _fit_presence(having: Sequence[Seen], fit: FittedThreshold) -> FittedPresence | None:
-    return fit_presence(having, {one.fold: _cut(fit, one.fold) for one in having}, _final_cut(fit))
+def _fit_presence(having: Sequence[Seen], fit: FittedThreshold, wanted: float | str) -> FittedPresence | None:
+    cuts = {one.fold: _cut(fit, wanted, one.fold) for one in having}
+    return fit_presence(having, cuts, _final_cut(fit, wanted))
 
 
 def write_decisions(run: Run, fitted: Decisions) -> None:
-    """Keep what is to be used on new images."""
-    cuts = {target: _final_cut(fit) for target, fit in fitted.thresholds.items()}
+    """Keep what is to be used on new images; a threshold of null is each image's own."""
     gates = {target: fit.threshold for target, fit in fitted.presence.items() if _pays(fit)}
-    write_json(run.evaluation / THRESHOLDS, cuts)
+    write_json(run.evaluation / THRESHOLDS, fitted.final_cuts())
     write_json(run.evaluation / PRESENCE, gates)
 
 
-def final_thresholds(run: Run) -> list[float]:
-    """The threshold of each target for new images."""
-    if run.plan.scoring.threshold != "fit":
-        return [float(run.plan.scoring.threshold)] * len(run.plan.data.outputs)
-    return _read(run, THRESHOLDS, 0.5)
+def final_thresholds(run: Run) -> list[Cut]:
+    """The threshold of each target for new images; None where each image has its own."""
+    wanted, count = run.plan.scoring.threshold, len(run.plan.data.outputs)
+    if wanted != "fit":
+        return [None if isinstance(wanted, str) else float(wanted)] * count
+    return [None if cut is None else float(cut) for cut in _read(run, THRESHOLDS, 0.5)]
 
 
 def final_presence(run: Run) -> list[float]:
     """The presence threshold of each target for new images; 0 keeps every mask."""
-    return _read(run, PRESENCE, 0.0)
+    return [float(gate) for gate in _read(run, PRESENCE, 0.0)]
 
 
-def _read(run: Run, name: str, default: float) -> list[float]:
+def _read(run: Run, name: str, default: float) -> list[Any]:
     path = run.evaluation / name
     found = read_json(path) if path.is_file() else {}
-    return [float(found.get(target, default)) for target in run.plan.data.outputs]
+    return [found.get(target, default) for target in run.plan.data.outputs]
 
 
 def _pays(presence: FittedPresence) -> bool:
     return presence.gain >= WORTH_FITTING
 
 
-def _worth(fit: FittedThreshold) -> bool:
-    return not math.isnan(fit.gain) and fit.gain >= WORTH_FITTING
+def _cut(fit: FittedThreshold, wanted: float | str, fold: int) -> Cut:
+    """The threshold to judge a fold by: fitted to the other folds where that is the choice."""
+    return _chosen(fit, wanted, fit.by_fold.get(fold, 0.5))
 
 
-def _cut(fit: FittedThreshold, fold: int) -> float:
-    """The threshold to judge a fold by: fitted to the other folds where that pays, 0.5 else."""
-    if math.isnan(fit.default_dice):
-        return fit.threshold
-    return fit.by_fold.get(fold, 0.5) if _worth(fit) else 0.5
+def _final_cut(fit: FittedThreshold, wanted: float | str) -> Cut:
+    return _chosen(fit, wanted, fit.threshold)
 
 
-def _final_cut(fit: FittedThreshold) -> float:
-    return fit.threshold if _worth(fit) or math.isnan(fit.default_dice) else 0.5
+def _chosen(fit: FittedThreshold, wanted: float | str, fitted: float) -> Cut:
+    if not isinstance(wanted, str):
+        return wanted
+    return {"half": 0.5, "fitted": fitted, "image": None}[_best(fit, wanted)]
 
 
-def _fit_record(fit: FittedThreshold) -> dict[str, Any]:
+def _best(fit: FittedThreshold, wanted: float | str) -> str:
+    """Which threshold is used: "given", "image", or what scores best of "image", "fitted" and "half"."""
+    if wanted != "fit":
+        return "image" if wanted == "image" else "given"
+    gains = {"image": fit.image_gain, "fitted": fit.gain}
+    paying = {name: gain for name, gain in gains.items() if gain >= WORTH_FITTING}
+    return max(paying, key=lambda name: paying[name], default="half")
+
+
+def _fit_record(fit: FittedThreshold, wanted: float | str) -> dict[str, Any]:
     return {
-        "threshold": _final_cut(fit),
+        "threshold": _final_cut(fit, wanted),
         "best_threshold": fit.threshold,
         "gain": fit.gain,
+        "image_gain": fit.image_gain,
         "dice_at_half": fit.default_dice,
         "dice_fitted": fit.fitted_dice,
-        "used": _worth(fit),
+        "dice_by_image": fit.image_dice,
+        "choice": _best(fit, wanted),
     }

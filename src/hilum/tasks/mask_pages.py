@@ -57,10 +57,23 @@ def _threshold_note(run: Run) -> str:
     for target, found in run.summary()["targets"].items():
         fit = found.get("fitted", {})
         if fit.get("gain") is not None:
-            used = "used" if fit["used"] else f"not used, below {WORTH_FITTING}"
-            parts.append(f"{target}: {fit['gain']:+.3f} Dice ({used})")
-    gain = f" Gain of thresholds fitted on the other folds over 0.5: {'; '.join(parts)}." if parts else ""
+            parts.append(f"{target}: {_gains(fit)}, {_choice(fit)} used")
+    gain = f" Dice gained over a threshold of 0.5: {'; '.join(parts)}." if parts else ""
     return "Out-of-fold: every case was predicted by a network that saw neither it nor its group." + gain
+
+
+def _gains(fit: Mapping[str, Any]) -> str:
+    gains = [f"{fit['gain']:+.3f} by one fitted on the other folds"]
+    if fit.get("image_gain") is not None:
+        gains.append(f"{fit['image_gain']:+.3f} by each image's own, for which nothing is fitted")
+    return ", ".join(gains)
+
+
+def _choice(fit: Mapping[str, Any]) -> str:
+    """In words; runs made before images had thresholds of their own say `used` of the fitted one."""
+    choice = fit.get("choice") or ("fitted" if fit.get("used") else "half")
+    words = {"image": "each image's own", "fitted": "the fitted one", "given": "the given one"}
+    return words.get(choice, f"0.5 (below {WORTH_FITTING} nothing is gained)")
 
 
 def _cards(run: Run, study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Card]:

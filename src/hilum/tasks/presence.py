@@ -23,11 +23,15 @@ _LEVELS = 255.0
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What is known out of fold of one case: its fold, presence score and overlap at every threshold."""
+    """What is known out of fold of one case: its fold, presence score and overlap at every threshold.
+
+    `own` is the threshold that its probabilities alone suggest.
+    """
 
     fold: int
     score: float
     curve: DiceCurve
+    own: float = 0.5
 
     @property
     def empty(self) -> bool:
@@ -74,11 +78,14 @@ def presence_score(probability: NDArray[np.uint8]) -> float:
     return float(np.clip(smooth.max() / _LEVELS, 0, 1).round(6))
 
 
-def fit_presence(seen: Sequence[Seen], cuts: Mapping[int, float], final_cut: float) -> FittedPresence | None:
+def fit_presence(
+    seen: Sequence[Seen], cuts: Mapping[int, float | None], final_cut: float | None
+) -> FittedPresence | None:
     """Fit the presence threshold to all cases, and for each fold to the others.
 
-    `cuts` holds the mask threshold of each fold, `final_cut` the one for new images. None where all cases
-    have the target, or none has. A fold whose others lack one kind suppresses nothing.
+    `cuts` holds the mask threshold of each fold, `final_cut` the one for new images; None there stands for
+    each image's own. None where all cases have the target, or none has. A fold whose others lack one kind
+    suppresses nothing.
     """
     present = np.array([not one.empty for one in seen], bool)
     if not len(seen) or present.all() or not present.any():
@@ -103,7 +110,7 @@ def fit_presence(seen: Sequence[Seen], cuts: Mapping[int, float], final_cut: flo
     )
 
 
-def _best(seen: Sequence[Seen], cut: float) -> float:
+def _best(seen: Sequence[Seen], cut: float | None) -> float:
     """The threshold of the highest mean Dice, half-way between two scores; 0 where nothing pays."""
     if len({one.empty for one in seen}) < 2:
         return 0.0
@@ -119,8 +126,8 @@ def _best(seen: Sequence[Seen], cut: float) -> float:
     return float((scores[best - 1] + above) / 2)
 
 
-def _kept(one: Seen, cut: float) -> float:
-    return _at(one.curve, cut).challenge_dice
+def _kept(one: Seen, cut: float | None) -> float:
+    return _at(one.curve, one.own if cut is None else cut).challenge_dice
 
 
 def _suppressed(one: Seen) -> float:

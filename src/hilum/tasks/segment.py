@@ -28,15 +28,19 @@ from hilum.reporting.blocks import Headline, Section, headline
 from hilum.scoring.overlap import dice_curve
 from hilum.scoring.quality import Foretold
 from hilum.scoring.segmentation import CaseScore, case_scores, summarise, to_record
+from hilum.scoring.thresholds import image_threshold
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Study
 from hilum.study.survey import Facts
 from hilum.tasks.huge_masks import deliver_blocks
 from hilum.tasks.mask_decisions import (
+    Cut,
+    cuts_of,
     decided,
     final_presence,
     final_thresholds,
     fit_decisions,
+    level_counts,
     write_decisions,
 )
 from hilum.tasks.mask_files import (
@@ -63,6 +67,10 @@ from hilum.training.run import Run
 from hilum.training.samples import Sample, masked_sample
 
 logger = logging.getLogger(__name__)
+NO_THRESHOLD = (
+    "null: of each image the threshold from 26 / 255 on whose mask has the highest expected Dice, that is "
+    "twice the sum of its probabilities over its size and the sum of all probabilities, before enlarging"
+)
 GALLERY = 24
 
 
@@ -177,20 +185,20 @@ class Segment(OneNetwork):
         run: Run,
         case: Case,
         fold: int,
-        cuts: Sequence[float],
+        cuts: Sequence[Cut],
         gates: Sequence[float],
         tables: Tables,
     ) -> list[CaseScore]:
         targets = run.plan.data.outputs
-        image = read_case_image(case)
-        probability = enlarged(kept(run.evaluation / "probabilities", case.name), image.shape)
-        masks = decided(targets, probability, cuts, gates)
+        image, working = read_case_image(case), kept(run.evaluation / "probabilities", case.name)
+        probability, own = enlarged(working, image.shape), cuts_of(level_counts(working), cuts)
+        masks = decided(targets, probability, own, gates)
         truth, known = read_masks(case, targets, image.shape)
         rows = measure_case(tables, case.name, case.group, image, masks, probability)
         tables.expected.update(expected_dices(case.name, masks, probability))
         write_masks(run.predictions, case.name, image, masks)
         write_overlay(run.predictions, case.name, image, masks, rows)
-        return _scored(case, image, probability, masks, (truth, known), cuts, fold)
+        return _scored(case, image, probability, masks, (truth, known), own, fold)
 
     def deliver(
         self, run: Run, predicted: Iterable[Predicted | PredictedBlocks], delivery: Delivery
@@ -204,8 +212,9 @@ class Segment(OneNetwork):
             if isinstance(one, PredictedBlocks):
                 deliver_blocks(one, targets, (cuts, gates), quality, delivery, tables)
                 continue
-            probability = enlarged(quantised(one.probability), one.image.shape)
-            masks = decided(targets, probability, cuts, gates)
+            working = quantised(one.probability)
+            probability, own = enlarged(working, one.image.shape), cuts_of(level_counts(working), cuts)
+            masks = decided(targets, probability, own, gates)
             rows = measure_case(tables, one.case.name, one.case.group, one.image, masks, probability)
             add_quality(rows, foretold(quality, expected_dices(one.case.name, masks, probability)))
             write_masks(delivery.out, one.case.name, one.image, masks)
@@ -215,7 +224,7 @@ class Segment(OneNetwork):
                 write_probabilities(delivery.out, one.case.name, one.image, targets, probability)
             if any(target in one.case.masks for target in targets):
                 truth = read_masks(one.case, targets, one.image.shape)
-                scores += _scored(one.case, one.image, probability, masks, truth, cuts, None)
+                scores += _scored(one.case, one.image, probability, masks, truth, own, None)
             if delivery.collect:
                 delivery.collect(one.case, masks)
             _tell_shares(run.plan, one, masks)
@@ -234,13 +243,17 @@ class Segment(OneNetwork):
         return {"measurements": rows}
 
     def rule(self, run: Run) -> Mapping[str, Any]:
-        """A threshold for each target, after quantising and enlarging; and its presence threshold."""
+        """A threshold for each target, after quantising and enlarging; and its presence threshold.
+
+        None is each image's own (`scoring.thresholds.image_threshold`).
+        """
         targets = run.plan.data.outputs
         return {
             "kind": "masks",
             "levels": 255,
             "enlarge": "linearly between pixel centres to the size of the image; shrunk by area means",
             "thresholds": dict(zip(targets, final_thresholds(run), strict=True)),
+            "no_threshold": NO_THRESHOLD,
             "presence": dict(zip(targets, final_presence(run), strict=True)),
         }
 
@@ -282,8 +295,8 @@ def _cases(study: Study, names: Sequence[str]) -> list[Case]:
 
 def _seen(run: Run, case: Case, fold: int, targets: Sequence[str]) -> dict[str, Seen]:
     """What the out-of-fold prediction of one case says of each annotated target."""
-    image = read_case_image(case)
-    probability = enlarged(kept(run.evaluation / "probabilities", case.name), image.shape)
+    image, working = read_case_image(case), kept(run.evaluation / "probabilities", case.name)
+    probability, counts = enlarged(working, image.shape), level_counts(working)
     truth, known = read_masks(case, targets, image.shape)
     gated = run.plan.scoring.metric == "challenge"
     return {
@@ -291,6 +304,7 @@ def _seen(run: Run, case: Case, fold: int, targets: Sequence[str]) -> dict[str, 
             fold,
             presence_score(probability[k]) if gated else math.nan,
             dice_curve(probability[k], truth[k]),
+            image_threshold(counts[k]),
         )
         for k, target in enumerate(targets)
         if known[k]
