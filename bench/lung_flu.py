@@ -1,9 +1,10 @@
 """Grouped 4-fold cross-validation on the lung sections at a budget of CPU seconds a fold.
 
-    python bench/lung_flu.py [--cpu 150] [--seeds 0] [--set KEY=VALUE ...]
+    python bench/lung_flu.py [--cpu 150] [--seeds 0] [--set KEY=VALUE ...] [--keep FOLDER [--again]]
 
 Reads `HILUM_DATA` (default ../shared/data). Prints a row for bench/RESULTS.md and appends the figures to
-bench/results/lung_flu.jsonl. Run it on an otherwise idle machine.
+bench/results/lung_flu.jsonl. Runs are kept as FOLDER/CPU-SEED where a folder is named; `--again` scores
+kept runs as the code decides now, without training. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 import hilum
-from hilum.training.run import Run, processor_name
+from hilum.training.run import Run, open_run, processor_name
 
 
 def main() -> None:
@@ -26,12 +27,19 @@ def main() -> None:
     arguments.add_argument("--cpu", type=float, default=150.0, help="CPU seconds of training a fold")
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments.add_argument("--set", nargs="*", default=[], dest="settings", metavar="KEY=VALUE")
+    arguments.add_argument("--keep", type=Path, help="folder that the runs are kept in")
+    arguments.add_argument("--again", action="store_true", help="score kept runs again, without training")
     given = arguments.parse_args()
     data = Path(os.environ.get("HILUM_DATA", "../shared/data")) / "lung_flu"
     for seed in given.seeds:
         with tempfile.TemporaryDirectory() as folder:
+            out = (given.keep or Path(folder)) / f"{given.cpu:g}-{seed}"
             settings = [f"training.cpu_s={given.cpu}", f"training.seed={seed}", *given.settings]
-            run = hilum.train(data, Path(folder) / "run", splits=data / "splits.json", settings=settings)
+            if given.again:
+                hilum.evaluate(out)
+                run = open_run(out)
+            else:
+                run = hilum.train(data, out, splits=data / "splits.json", settings=settings)
             record(figures(run, given.cpu, seed, given.settings))
 
 

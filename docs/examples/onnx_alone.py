@@ -38,23 +38,23 @@ def probabilities(session, model, pixels):
     return np.mean(found, axis=0)
 
 
-def threshold(levels):  # of the highest expected Dice
-    masks = [levels >= cut for cut in range(26, 256)]
-    return (25.5 + np.argmax([levels[m].sum() / (255 * m.sum() + levels.sum() + 1) for m in masks])) / 255
+def threshold(q, temperature):  # of the highest expected Dice
+    p = 1 / (1 + (255 / np.maximum(q, 1e-9) - 1) ** (1 / temperature))
+    cuts = np.arange(np.ceil(255 / (1 + 9**temperature)), 256)
+    return (cuts[np.argmax([p[q >= c].sum() / ((q >= c).sum() + p.sum() + 1e-9) for c in cuts])] - 0.5) / 255
 
 
 def main(folder, image, out):
     model = json.loads((Path(folder) / "model.json").read_text())
-    session = onnxruntime.InferenceSession(str(Path(folder) / model["model"]))
     mode = "L" if model["before"]["channels"] == 1 else "RGB"
     pixels = np.atleast_3d(np.asarray(Image.open(image).convert(mode), np.float64)).transpose(2, 0, 1)
-    found = probabilities(session, model, pixels)
+    found = probabilities(onnxruntime.InferenceSession(str(Path(folder) / model["model"])), model, pixels)
     if found.ndim == 1:
         raise SystemExit(dict(zip(model["outputs"], found.tolist(), strict=True)))
-    for name, levels in zip(model["outputs"], np.rint(found * 255), strict=True):
-        cut = threshold(levels) if (given := model["after"]["thresholds"][name]) is None else given
-        mask = np.rint(resized(levels[None], pixels.shape[1:])[0]) >= cut * 255
-        Image.fromarray(mask).save(Path(out) / f"{name}.png")
+    for levels, (name, cut) in zip(np.rint(found * 255), model["after"]["thresholds"].items(), strict=True):
+        cut = threshold(levels, cut["temperature"]) if isinstance(cut, dict) else cut
+        full = np.rint(resized(levels[None], pixels.shape[1:])[0])
+        Image.fromarray(full >= cut * 255).save(Path(out) / f"{name}.png")
 
 
 main(*sys.argv[1:])

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +8,15 @@ from hypothesis import strategies as st
 from hilum.errors import HilumError
 from hilum.scoring.overlap import dice_curve
 from hilum.scoring.quality import expected_dice
-from hilum.scoring.thresholds import LEAST, cross_fit_threshold, fit_threshold, image_threshold
+from hilum.scoring.thresholds import (
+    Own,
+    cross_fit_threshold,
+    cut_from_json,
+    cut_to_json,
+    fit_threshold,
+    image_threshold,
+    softened,
+)
 
 
 def case(cut, seed, shift=0.0):
@@ -63,7 +73,7 @@ def test_an_image_s_own_threshold_has_the_highest_expected_dice(levels):
     cut = image_threshold(np.bincount(values, minlength=256))
     assert 0.1 <= cut < 1
     best = max(
-        (expected_dice(values, values >= k, 255) for k in range(LEAST, 256) if (values >= k).any()),
+        (expected_dice(values, values >= k, 255) for k in range(26, 256) if (values >= k).any()),
         default=None,
     )
     if best is not None:
@@ -78,10 +88,43 @@ def test_believable_probabilities_do_best_with_the_image_s_own_threshold():
     probability = (rng.beta(0.3, 3.0, (200, 200)) * 255).astype(np.uint8)
     curves = [dice_curve(probability, rng.random((200, 200)) < probability / 255.0) for _ in range(4)]
     cut = image_threshold(np.bincount(probability.ravel(), minlength=256))
-    fitted = cross_fit_threshold(curves, [0, 1, 2, 3], own=[cut] * 4)
+    fitted = cross_fit_threshold(
+        curves, [0, 1, 2, 3], counts=[np.bincount(probability.ravel(), minlength=256)] * 4
+    )
     assert cut < 0.35
+    assert fitted.temperature == 1.0
+    assert set(fitted.temperatures.values()) == {1.0}
     assert fitted.image_gain > 0.05
     assert fitted.image_dice == pytest.approx(fitted.fitted_dice, abs=0.005)
+
+
+def test_a_temperature_is_found_for_probabilities_that_are_too_sure():
+    """Truth is drawn from softer probabilities than those told; images differ in how much there is."""
+    rng = np.random.default_rng(1)
+    curves, counts = [], []
+    for part in (0.3, 1.0, 4.0, 16.0):
+        true = rng.beta(0.4 * part, 3.0, (160, 160))
+        told = (softened(1 / 3)[np.rint(true * 255).astype(int)] * 255).astype(np.uint8)
+        curves.append(dice_curve(told, rng.random(told.shape) < true))
+        counts.append(np.bincount(told.ravel(), minlength=256))
+    fitted = cross_fit_threshold(curves, [0, 1, 2, 3], counts=counts)
+    assert 2.0 <= fitted.temperature <= 4.0
+    assert fitted.tempered_dice > fitted.image_dice + 0.01
+    assert fitted.tempered_dice > fitted.fitted_dice
+
+
+def test_softened_probabilities_keep_their_order_and_ends():
+    assert np.allclose(softened(1.0), np.arange(256) / 255)
+    for temperature in (0.5, 2.0, 4.0):
+        table = softened(temperature)
+        assert (np.diff(table) > 0).all()
+        assert (table[0], table[255]) == (0.0, 1.0)
+        assert table[128] == pytest.approx(0.5, abs=0.005)
+
+
+@pytest.mark.parametrize("cut", [0.5, Own(), Own(2.5)])
+def test_thresholds_go_through_json(cut):
+    assert cut_from_json(json.loads(json.dumps(cut_to_json(cut)))) == cut
 
 
 def test_without_thresholds_of_their_own_nothing_is_said_of_them():

@@ -12,7 +12,7 @@ def seen(fold, score, truth, found):
     probability[: found if truth else 0] = 255
     if not truth:
         probability[:found] = 255
-    return Seen(fold, score, dice_curve(probability, wanted))
+    return Seen(fold, score, dice_curve(probability, wanted), np.bincount(probability, minlength=256))
 
 
 CUTS = {0: 0.5, 1: 0.5}
@@ -60,7 +60,7 @@ def test_a_single_fold_is_left_as_it_is():
 def test_the_mask_threshold_decides_what_is_kept():
     truth = np.zeros(100, bool)
     probability = np.full(100, 100, np.uint8)
-    quiet = Seen(0, 0.2, dice_curve(probability, truth))
+    quiet = Seen(0, 0.2, dice_curve(probability, truth), np.bincount(probability, minlength=256))
     assert fit_presence([quiet, seen(1, 0.9, 10, 10)], CUTS, 0.5).plain == 1
     assert fit_presence([quiet, seen(1, 0.9, 10, 10)], {0: 0.3, 1: 0.3}, 0.3).plain == 0.5
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import hilum
 from hilum import tasks
-from hilum.errors import PlanError
+from hilum.errors import PlanError, RunError
 from hilum.image.image import Image
 from hilum.image.readers import read_image
 from hilum.inference.keeping import keep, kept
@@ -19,6 +19,7 @@ from hilum.inference.predictor import enlarged
 from hilum.planning.document import read_plan, write_plan
 from hilum.planning.plan import DataPlan, Plan
 from hilum.scoring.quality import expected_dice
+from hilum.scoring.thresholds import Own, cut_to_json
 from hilum.study.masks import read_masks
 from hilum.study.survey import survey_study
 from hilum.tasks.mask_decisions import WORTH_FITTING, final_thresholds
@@ -107,18 +108,20 @@ def test_thresholds_for_new_images_are_what_scored_best_out_of_fold(phantom_run)
     found = dict(zip(phantom_run.plan.data.outputs, final_thresholds(phantom_run), strict=True))
     for target, threshold in found.items():
         fit = summary[target]["fitted"]
-        assert threshold == fit["threshold"]
-        assert threshold == {"fitted": fit["best_threshold"], "image": None, "half": 0.5}[fit["choice"]]
+        assert cut_to_json(threshold) == fit["threshold"]
+        own = {"image": Own(), "tempered": Own(fit["temperature"])}
+        assert threshold == {"fitted": fit["best_threshold"], "half": 0.5, **own}[fit["choice"]]
         reached = {
             "half": fit["dice_at_half"],
             "fitted": fit["dice_fitted"],
             "image": fit["dice_by_image"],
+            "tempered": fit["dice_tempered"],
         }
         assert reached[fit["choice"]] >= max(reached.values()) - WORTH_FITTING
         assert summary[target]["dice"]["mean"] == pytest.approx(reached[fit["choice"]], abs=1e-6)
 
 
-@pytest.mark.parametrize(("wanted", "expected"), [(0.3, [0.3, 0.3]), ("image", [None, None])])
+@pytest.mark.parametrize(("wanted", "expected"), [(0.3, [0.3, 0.3]), ("image", [Own(), Own()])])
 def test_a_threshold_that_is_asked_for_is_kept(phantom_run, wanted, expected):
     plan = phantom_run.plan.model_copy(deep=True)
     plan.scoring.threshold = wanted
@@ -157,7 +160,7 @@ def image_run(phantom_run, tmp_path_factory):
 def test_every_image_may_have_its_own_threshold(image_run):
     rows = pd.read_csv(image_run.evaluation / "cases.csv")
     assert rows.threshold.nunique() > 1
-    assert final_thresholds(image_run) == [None, None]
+    assert final_thresholds(image_run) == [Own(), Own()]
     summary = image_run.summary()["targets"]["Parenchyma"]
     assert summary["fitted"]["choice"] == "image"
     assert summary["threshold"]["lowest"] < summary["threshold"]["highest"] < 1
@@ -167,6 +170,16 @@ def test_every_image_may_have_its_own_threshold(image_run):
         ]
         dice = [expected_dice(own, own >= level, 255) for level in range(26, 256)]
         assert row.threshold == pytest.approx((26 + int(np.nanargmax(dice)) - 0.5) / 255)
+
+
+def test_a_damaged_file_of_thresholds_is_named(image_run, tmp_path):
+    class Damaged:
+        evaluation, plan = tmp_path, image_run.plan.model_copy(deep=True)
+
+    Damaged.plan.scoring.threshold = "fit"
+    (tmp_path / "thresholds.json").write_text('{"Parenchyma": {"heat": 1}}')
+    with pytest.raises(RunError, match=r"thresholds\.json: is not what hilum evaluate writes"):
+        final_thresholds(Damaged)
 
 
 def test_new_images_have_their_own_thresholds_too(image_run, phantom_study, tmp_path):

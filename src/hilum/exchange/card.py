@@ -224,7 +224,9 @@ def _summary(run: Run) -> dict[str, Any] | None:
 
 
 def _cut(value: Any) -> str:
-    return "of each image the one of the highest expected Dice" if value is None else _number(value)
+    if not isinstance(value, Mapping):
+        return _number(value)
+    return f"of each image the one of the highest expected Dice at a temperature of {value['temperature']:g}"
 
 
 def _number(value: Any) -> str:

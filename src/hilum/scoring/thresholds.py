@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from hilum.scoring.overlap import CURVE_THRESHOLDS, DiceCurve, pool
 
 CRITERIA = ("mean", "pooled")
 # Pixels below a probability of a tenth are never marked, however little there is in an image.
-LEAST = 26
+LEAST = 0.1
+TEMPERATURES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class FittedThreshold:
     `threshold` is fitted to all cases and is the one to use on new images. `by_fold` holds, for each
     fold, the threshold fitted to the other folds: `fitted_dice` is reached with these, so that no case
     is judged by a threshold that saw it; `default_dice` is reached at 0.5. `gain` is the difference.
-    `image_dice` is reached where each image has the threshold of its own that `image_threshold` finds.
+    `image_dice` is reached where each image has the threshold of its own that `image_threshold` finds,
+    `tempered_dice` where its probabilities are softened for that by a temperature: `temperature` fitted to
+    all cases, `temperatures` to those of the other folds.
     """
 
     threshold: float
@@ -32,6 +36,9 @@ class FittedThreshold:
     default_dice: float
     fitted_dice: float
     image_dice: float = math.nan
+    temperature: float = 1.0
+    temperatures: dict[Hashable, float] = field(default_factory=dict)
+    tempered_dice: float = math.nan
 
     @property
     def gain(self) -> float:
@@ -43,21 +50,60 @@ class FittedThreshold:
         """Dice won by thresholds of the images' own, which nothing is fitted for; NaN where unknown."""
         return self.image_dice - self.default_dice
 
+    @property
+    def tempered_gain(self) -> float:
+        """The same with a temperature fitted on the other folds."""
+        return self.tempered_dice - self.default_dice
 
-def image_threshold(counts: NDArray[np.int64]) -> float:
+
+@dataclass(frozen=True)
+class Own:
+    """Each image's own threshold, of probabilities softened by a temperature (1: as they are)."""
+
+    temperature: float = 1.0
+
+
+Cut = float | Own
+
+
+def cut_to_json(cut: Cut) -> float | dict[str, float]:
+    """A threshold for a JSON file.
+
+    >>> cut_to_json(Own(2.0)), cut_to_json(0.5)
+    ({'temperature': 2.0}, 0.5)
+    """
+    return {"temperature": cut.temperature} if isinstance(cut, Own) else cut
+
+
+def cut_from_json(found: Any) -> Cut:
+    """What `cut_to_json` wrote. Raises KeyError, TypeError or ValueError where it is nothing of it."""
+    return Own(float(found["temperature"])) if isinstance(found, dict) else float(found)
+
+
+def softened(temperature: float) -> NDArray[np.float64]:
+    """What the probabilities k / 255 are to be taken for (256,): logits divided by a temperature, 0 as 0."""
+    inside = CURVE_THRESHOLDS[1:-1]
+    odds = (inside / (1 - inside)) ** (1 / temperature)
+    return np.concatenate([[0.0], odds / (1 + odds), [1.0]])
+
+
+def image_threshold(counts: NDArray[np.int64], temperature: float = 1.0) -> float:
     """The threshold of the highest expected Dice of one image, from how many pixels have each probability.
 
     `counts` (256,) are of probabilities k / 255. If these are to be believed, an image in which little is
     certain does best with a low threshold: to its best mask belong pixels above half of the Dice to expect
-    of it (Lipton et al. 2014; Dai and Li 2023). At least 0.1, and half-way between two levels.
+    of it (Lipton et al. 2014; Dai and Li 2023). Half-way between two levels, the upper one at least 0.1 after
+    softening by the temperature.
 
     >>> image_threshold(np.bincount([0] * 90 + [77] * 10, minlength=256))
     0.1
     """
     at_least = counts[::-1].cumsum()[::-1]
-    overlap = (counts * CURVE_THRESHOLDS)[::-1].cumsum()[::-1]
+    probability = softened(temperature)
+    overlap = (counts * probability)[::-1].cumsum()[::-1]
     expected = 2 * overlap / np.maximum(at_least + overlap[0], 1e-9)
-    return (LEAST + int(np.argmax(expected[LEAST:])) - 0.5) / (len(counts) - 1)
+    least = int(np.argmax(probability >= LEAST))
+    return (least + int(np.argmax(expected[least:])) - 0.5) / (len(counts) - 1)
 
 
 def fit_threshold(curves: Sequence[DiceCurve], criterion: str = "mean") -> float:
@@ -77,12 +123,13 @@ def cross_fit_threshold(
     curves: Sequence[DiceCurve],
     folds: Sequence[Hashable],
     criterion: str = "mean",
-    own: Sequence[float] | None = None,
+    counts: Sequence[NDArray[np.int64]] | None = None,
 ) -> FittedThreshold:
     """Fit on all cases, and for each fold on the others, to say what fitting gains.
 
-    `curves` are out-of-fold, one a case; `folds` names the fold of each, `own` the threshold of each image's
-    own. A fold whose others hold no case with the target keeps 0.5. Raises HilumError where no case has it.
+    `curves` are out-of-fold, one a case; `folds` names the fold of each, `counts` how many pixels of
+    each have each level, for thresholds of the images' own. A fold whose others hold no case with the target
+    keeps 0.5. Raises HilumError where no case has it.
     """
     if len(curves) != len(folds):
         raise HilumError(f"{len(curves)} curves and {len(folds)} folds: one fold a case is needed")
@@ -97,8 +144,30 @@ def cross_fit_threshold(
         by_fold=by_fold,
         default_dice=_dice_at(curves, [0.5] * len(curves), criterion),
         fitted_dice=_dice_at(curves, chosen, criterion),
-        image_dice=_dice_at(curves, own, criterion) if own is not None else math.nan,
+        **(_of_images(curves, folds, counts) if counts is not None else {}),
     )
+
+
+def _of_images(
+    curves: Sequence[DiceCurve], folds: Sequence[Hashable], counts: Sequence[NDArray[np.int64]]
+) -> dict[str, Any]:
+    """What each image's own threshold reaches, as it is and with a temperature fitted on the other folds."""
+    having = [k for k, curve in enumerate(curves) if curve.truth_pixels]
+    dice = np.array(
+        [[curves[k].at(image_threshold(counts[k], t)).dice for t in TEMPERATURES] for k in having]
+    )
+    own = np.array([list(dict.fromkeys(folds)).index(folds[k]) for k in having])
+    chosen: dict[Hashable, int] = {}
+    for number, fold in enumerate(dict.fromkeys(folds)):
+        others = dice[own != number]
+        chosen[fold] = int(others.mean(0).argmax()) if len(others) else 0
+    tempered = [row[chosen[folds[k]]] for k, row in zip(having, dice, strict=True)]
+    return {
+        "image_dice": float(dice[:, 0].mean()),
+        "temperature": TEMPERATURES[int(dice.mean(0).argmax())],
+        "temperatures": {fold: TEMPERATURES[at] for fold, at in chosen.items()},
+        "tempered_dice": float(np.mean(tempered)),
+    }
 
 
 def _score(curves: Sequence[DiceCurve], criterion: str) -> NDArray[np.float64]:

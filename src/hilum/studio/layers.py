@@ -12,7 +12,7 @@ from hilum.errors import HilumError
 from hilum.files import read_json
 from hilum.image.readers import read_image
 from hilum.inference.keeping import kept
-from hilum.scoring.thresholds import image_threshold
+from hilum.scoring.thresholds import Own, cut_from_json, image_threshold
 from hilum.studio.journal import plane_of
 from hilum.training.run import Run
 
@@ -66,10 +66,14 @@ def threshold_of(source: Source, case: str, target: str) -> float:
     path, outputs = source.run.evaluation / "thresholds.json", source.run.plan.data.outputs
     found = read_json(path) if path.is_file() else {}
     value = found.get(target, _DEFAULT) if isinstance(found, dict) else _DEFAULT
-    if value is None and target in outputs:
-        values = kept(source.folder, case)[outputs.index(target)]
-        return image_threshold(np.bincount(values.ravel(), minlength=256))
-    return float(value) if isinstance(value, int | float) else _DEFAULT
+    try:
+        cut = cut_from_json(value)
+    except (KeyError, TypeError, ValueError):
+        return _DEFAULT
+    if not isinstance(cut, Own):
+        return cut
+    values = kept(source.folder, case)[outputs.index(target)]
+    return image_threshold(np.bincount(values.ravel(), minlength=256), cut.temperature)
 
 
 def predicted_plane(

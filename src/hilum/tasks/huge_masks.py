@@ -23,7 +23,8 @@ from hilum.measurement.spool import Row
 from hilum.measurement.stitching import Stitcher
 from hilum.measurement.table import rows_of
 from hilum.scoring.quality import Belief, QualityFit
-from hilum.tasks.mask_decisions import Cut, cuts_of
+from hilum.scoring.thresholds import Cut
+from hilum.tasks.mask_decisions import cuts_of
 from hilum.tasks.mask_files import Tables, write_overlay
 from hilum.tasks.mask_quality import add_quality, foretold
 from hilum.tasks.task import Delivery, PredictedBlocks

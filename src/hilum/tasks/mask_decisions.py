@@ -10,16 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.errors import RunError
 from hilum.files import read_json, write_json
 from hilum.planning.plan import Plan
-from hilum.scoring.thresholds import FittedThreshold, cross_fit_threshold, image_threshold
+from hilum.scoring.thresholds import (
+    Cut,
+    FittedThreshold,
+    Own,
+    cross_fit_threshold,
+    cut_from_json,
+    cut_to_json,
+    image_threshold,
+)
 from hilum.tasks.presence import FittedPresence, Seen, fit_presence, presence_record, presence_score
 from hilum.training.run import Run
 
 WORTH_FITTING = 0.002
 THRESHOLDS = "thresholds.json"
 PRESENCE = "presence.json"
-Cut = float | None
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,11 @@ def level_counts(probability: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def cuts_of(counts: NDArray[np.int64], cuts: Sequence[Cut]) -> list[float]:
-    """The thresholds as numbers: where there is none, the one that the image's levels (K, 256) suggest."""
-    return [image_threshold(own) if cut is None else cut for own, cut in zip(counts, cuts, strict=True)]
+    """The thresholds as numbers: for the image's own, what its levels (K, 256) suggest."""
+    return [
+        image_threshold(own, cut.temperature) if isinstance(cut, Own) else cut
+        for own, cut in zip(counts, cuts, strict=True)
+    ]
 
 
 def decided(
@@ -95,8 +106,8 @@ def fit_decisions(plan: Plan, seen: Sequence[Mapping[str, Seen]]) -> Decisions:
 def _fit_threshold(having: Sequence[Seen]) -> FittedThreshold:
     if all(one.empty for one in having):
         return FittedThreshold(0.5, {}, math.nan, math.nan)
-    own = [one.own for one in having]
-    return cross_fit_threshold([one.curve for one in having], [one.fold for one in having], own=own)
+    counts = [one.counts for one in having]
+    return cross_fit_threshold([one.curve for one in having], [one.fold for one in having], counts=counts)
 
 
 def _fit_presence(having: Sequence[Seen], fit: FittedThreshold, wanted: float | str) -> FittedPresence | None:
@@ -105,18 +116,23 @@ def _fit_presence(having: Sequence[Seen], fit: FittedThreshold, wanted: float | 
 
 
 def write_decisions(run: Run, fitted: Decisions) -> None:
-    """Keep what is to be used on new images; a threshold of null is each image's own."""
+    """Keep what is to be used on new images."""
+    cuts = {target: cut_to_json(cut) for target, cut in fitted.final_cuts().items()}
     gates = {target: fit.threshold for target, fit in fitted.presence.items() if _pays(fit)}
-    write_json(run.evaluation / THRESHOLDS, fitted.final_cuts())
+    write_json(run.evaluation / THRESHOLDS, cuts)
     write_json(run.evaluation / PRESENCE, gates)
 
 
 def final_thresholds(run: Run) -> list[Cut]:
-    """The threshold of each target for new images; None where each image has its own."""
+    """The threshold of each target for new images. Raises RunError where the file is damaged."""
     wanted, count = run.plan.scoring.threshold, len(run.plan.data.outputs)
     if wanted != "fit":
-        return [None if isinstance(wanted, str) else float(wanted)] * count
-    return [None if cut is None else float(cut) for cut in _read(run, THRESHOLDS, 0.5)]
+        return [Own() if isinstance(wanted, str) else float(wanted)] * count
+    try:
+        return [cut_from_json(found) for found in _read(run, THRESHOLDS, 0.5)]
+    except (KeyError, TypeError, ValueError) as error:
+        path = run.evaluation / THRESHOLDS
+        raise RunError(f"{path}: is not what hilum evaluate writes ({error}); run it again") from error
 
 
 def final_presence(run: Run) -> list[float]:
@@ -136,36 +152,43 @@ def _pays(presence: FittedPresence) -> bool:
 
 def _cut(fit: FittedThreshold, wanted: float | str, fold: int) -> Cut:
     """The threshold to judge a fold by: fitted to the other folds where that is the choice."""
-    return _chosen(fit, wanted, fit.by_fold.get(fold, 0.5))
+    return _chosen(fit, wanted, fit.by_fold.get(fold, 0.5), fit.temperatures.get(fold, 1.0))
 
 
 def _final_cut(fit: FittedThreshold, wanted: float | str) -> Cut:
-    return _chosen(fit, wanted, fit.threshold)
+    return _chosen(fit, wanted, fit.threshold, fit.temperature)
 
 
-def _chosen(fit: FittedThreshold, wanted: float | str, fitted: float) -> Cut:
+def _chosen(fit: FittedThreshold, wanted: float | str, fitted: float, temperature: float) -> Cut:
     if not isinstance(wanted, str):
         return wanted
-    return {"half": 0.5, "fitted": fitted, "image": None}[_best(fit, wanted)]
+    cuts: dict[str, Cut] = {"half": 0.5, "fitted": fitted, "image": Own(), "tempered": Own(temperature)}
+    return cuts[_best(fit, wanted)]
 
 
 def _best(fit: FittedThreshold, wanted: float | str) -> str:
-    """Which threshold is used: "given", "image", or what scores best of "image", "fitted" and "half"."""
+    """Which threshold is used: "given", "image", or what scores best of these, "fitted" and "half".
+
+    "image" is each image's own, "tempered" the same with a fitted temperature.
+    """
     if wanted != "fit":
         return "image" if wanted == "image" else "given"
-    gains = {"image": fit.image_gain, "fitted": fit.gain}
+    gains = {"image": fit.image_gain, "tempered": fit.tempered_gain, "fitted": fit.gain}
     paying = {name: gain for name, gain in gains.items() if gain >= WORTH_FITTING}
     return max(paying, key=lambda name: paying[name], default="half")
 
 
 def _fit_record(fit: FittedThreshold, wanted: float | str) -> dict[str, Any]:
     return {
-        "threshold": _final_cut(fit, wanted),
+        "threshold": cut_to_json(_final_cut(fit, wanted)),
         "best_threshold": fit.threshold,
         "gain": fit.gain,
         "image_gain": fit.image_gain,
+        "tempered_gain": fit.tempered_gain,
         "dice_at_half": fit.default_dice,
         "dice_fitted": fit.fitted_dice,
         "dice_by_image": fit.image_dice,
+        "dice_tempered": fit.tempered_dice,
+        "temperature": fit.temperature,
         "choice": _best(fit, wanted),
     }

@@ -66,13 +66,20 @@ def _gains(fit: Mapping[str, Any]) -> str:
     gains = [f"{fit['gain']:+.3f} by one fitted on the other folds"]
     if fit.get("image_gain") is not None:
         gains.append(f"{fit['image_gain']:+.3f} by each image's own, for which nothing is fitted")
+    if fit.get("tempered_gain") is not None:
+        gains.append(f"{fit['tempered_gain']:+.3f} by the same with a temperature fitted on the other folds")
     return ", ".join(gains)
 
 
 def _choice(fit: Mapping[str, Any]) -> str:
     """In words; runs made before images had thresholds of their own say `used` of the fitted one."""
     choice = fit.get("choice") or ("fitted" if fit.get("used") else "half")
-    words = {"image": "each image's own", "fitted": "the fitted one", "given": "the given one"}
+    words = {
+        "image": "each image's own",
+        "tempered": "each image's own with a temperature",
+        "fitted": "the fitted one",
+        "given": "the given one",
+    }
     return words.get(choice, f"0.5 (below {WORTH_FITTING} nothing is gained)")
 
 

@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from hilum.scoring.overlap import DiceCurve, Overlap
 from hilum.scoring.ranking import auc
+from hilum.scoring.thresholds import Cut, Own, image_threshold
 
 _SMOOTHING = 1 / 48
 _LEVELS = 255.0
@@ -25,13 +26,13 @@ _LEVELS = 255.0
 class Seen:
     """What is known out of fold of one case: its fold, presence score and overlap at every threshold.
 
-    `own` is the threshold that its probabilities alone suggest.
+    `counts` (256,) says how many pixels of the kept map have each probability k / 255.
     """
 
     fold: int
     score: float
     curve: DiceCurve
-    own: float = 0.5
+    counts: NDArray[np.int64]
 
     @property
     def empty(self) -> bool:
@@ -78,13 +79,11 @@ def presence_score(probability: NDArray[np.uint8]) -> float:
     return float(np.clip(smooth.max() / _LEVELS, 0, 1).round(6))
 
 
-def fit_presence(
-    seen: Sequence[Seen], cuts: Mapping[int, float | None], final_cut: float | None
-) -> FittedPresence | None:
+def fit_presence(seen: Sequence[Seen], cuts: Mapping[int, Cut], final_cut: Cut) -> FittedPresence | None:
     """Fit the presence threshold to all cases, and for each fold to the others.
 
-    `cuts` holds the mask threshold of each fold, `final_cut` the one for new images; None there stands for
-    each image's own. None where all cases have the target, or none has. A fold whose others lack one kind
+    `cuts` holds the mask threshold of each fold, `final_cut` the one for new images. None where all cases
+    have the target, or none has. A fold whose others lack one kind
     suppresses nothing.
     """
     present = np.array([not one.empty for one in seen], bool)
@@ -110,7 +109,7 @@ def fit_presence(
     )
 
 
-def _best(seen: Sequence[Seen], cut: float | None) -> float:
+def _best(seen: Sequence[Seen], cut: Cut) -> float:
     """The threshold of the highest mean Dice, half-way between two scores; 0 where nothing pays."""
     if len({one.empty for one in seen}) < 2:
         return 0.0
@@ -126,8 +125,9 @@ def _best(seen: Sequence[Seen], cut: float | None) -> float:
     return float((scores[best - 1] + above) / 2)
 
 
-def _kept(one: Seen, cut: float | None) -> float:
-    return _at(one.curve, one.own if cut is None else cut).challenge_dice
+def _kept(one: Seen, cut: Cut) -> float:
+    own = image_threshold(one.counts, cut.temperature) if isinstance(cut, Own) else cut
+    return _at(one.curve, own).challenge_dice
 
 
 def _suppressed(one: Seen) -> float:

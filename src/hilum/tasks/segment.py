@@ -28,13 +28,12 @@ from hilum.reporting.blocks import Headline, Section, headline
 from hilum.scoring.overlap import dice_curve
 from hilum.scoring.quality import Foretold
 from hilum.scoring.segmentation import CaseScore, case_scores, summarise, to_record
-from hilum.scoring.thresholds import image_threshold
+from hilum.scoring.thresholds import Cut, cut_to_json
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Study
 from hilum.study.survey import Facts
 from hilum.tasks.huge_masks import deliver_blocks
 from hilum.tasks.mask_decisions import (
-    Cut,
     cuts_of,
     decided,
     final_presence,
@@ -67,9 +66,10 @@ from hilum.training.run import Run
 from hilum.training.samples import Sample, masked_sample
 
 logger = logging.getLogger(__name__)
-NO_THRESHOLD = (
-    "null: of each image the threshold from 26 / 255 on whose mask has the highest expected Dice, that is "
-    "twice the sum of its probabilities over its size and the sum of all probabilities, before enlarging"
+TEMPERATURE = (
+    "of each image the threshold whose mask has the highest expected Dice, that is twice the sum of its "
+    "probabilities over its size and the sum of all probabilities, before enlarging; for this, logits are "
+    "divided by the temperature, and only pixels of at least 0.1 then are marked"
 )
 GALLERY = 24
 
@@ -245,15 +245,16 @@ class Segment(OneNetwork):
     def rule(self, run: Run) -> Mapping[str, Any]:
         """A threshold for each target, after quantising and enlarging; and its presence threshold.
 
-        None is each image's own (`scoring.thresholds.image_threshold`).
+        `{"temperature": T}` is each image's own (`scoring.thresholds.image_threshold`).
         """
         targets = run.plan.data.outputs
+        cuts = [cut_to_json(cut) for cut in final_thresholds(run)]
         return {
             "kind": "masks",
             "levels": 255,
             "enlarge": "linearly between pixel centres to the size of the image; shrunk by area means",
-            "thresholds": dict(zip(targets, final_thresholds(run), strict=True)),
-            "no_threshold": NO_THRESHOLD,
+            "thresholds": dict(zip(targets, cuts, strict=True)),
+            "temperature": TEMPERATURE,
             "presence": dict(zip(targets, final_presence(run), strict=True)),
         }
 
@@ -304,7 +305,7 @@ def _seen(run: Run, case: Case, fold: int, targets: Sequence[str]) -> dict[str, 
             fold,
             presence_score(probability[k]) if gated else math.nan,
             dice_curve(probability[k], truth[k]),
-            image_threshold(counts[k]),
+            counts[k],
         )
         for k, target in enumerate(targets)
         if known[k]
