@@ -41,15 +41,12 @@ def _threshold_text(threshold: Any) -> str:
     """One threshold, or from the lowest to the highest where each fold or image has its own.
 
     >>> _threshold_text({"0": 0.25, "1": 0.5})
-    '0.250 to 0.500 by fold'
+    '0.25 to 0.50'
     """
     if isinstance(threshold, Mapping):
         values = [numbers.number(value) for value in threshold.values()]
         low, high = min(values, default=float("nan")), max(values, default=float("nan"))
-        whose = "image" if "lowest" in threshold else "fold"
-        return (
-            f"{numbers.score(low)} to {numbers.score(high)} by {whose}" if high > low else numbers.score(low)
-        )
+        return f"{low:.2f} to {high:.2f}" if high > low else numbers.score(low)
     return numbers.score(threshold)
 
 
@@ -72,7 +69,7 @@ def _overlap_table(targets: Mapping[str, Row], thresholds: Mapping[str, Any]) ->
         "Cases",
         "Dice",
         INTERVAL,
-        "Dice, pooled",
+        "Pooled",
         "Jaccard",
         "Precision",
         "Recall",
@@ -82,7 +79,7 @@ def _overlap_table(targets: Mapping[str, Row], thresholds: Mapping[str, Any]) ->
     note = (
         "Mean over the cases that hold the target, out of fold unless said otherwise; pooled: over all "
         "pixels together. The interval belongs to the mean Dice: bootstrap over groups. "
-        "The threshold is the probability from which a pixel counts as inside."
+        "The threshold is the probability from which a pixel counts as inside; folds or images may differ."
     )
     keep = [
         place

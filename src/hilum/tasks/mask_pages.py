@@ -53,34 +53,28 @@ def _with_areas(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _threshold_note(run: Run) -> str:
-    parts = []
-    for target, found in run.summary()["targets"].items():
-        fit = found.get("fitted", {})
-        if fit.get("gain") is not None:
-            parts.append(f"{target}: {_gains(fit)}, {_choice(fit)} used")
-    gain = f" Dice gained over a threshold of 0.5: {'; '.join(parts)}." if parts else ""
-    return "Out-of-fold: every case was predicted by a network that saw neither it nor its group." + gain
-
-
-def _gains(fit: Mapping[str, Any]) -> str:
-    gains = [f"{fit['gain']:+.3f} by one fitted on the other folds"]
-    if fit.get("image_gain") is not None:
-        gains.append(f"{fit['image_gain']:+.3f} by each image's own, for which nothing is fitted")
-    if fit.get("tempered_gain") is not None:
-        gains.append(f"{fit['tempered_gain']:+.3f} by the same with a temperature fitted on the other folds")
-    return ", ".join(gains)
+    """Where scores come from, and which threshold each target has."""
+    parts = [
+        f"{target} {_choice(fit)}"
+        for target, found in run.summary()["targets"].items()
+        if (fit := found.get("fitted", {})).get("gain") is not None
+    ]
+    chosen = f" Thresholds: {'; '.join(parts)}." if parts else ""
+    return "Out-of-fold: every case was predicted by a network that saw neither it nor its group." + chosen
 
 
 def _choice(fit: Mapping[str, Any]) -> str:
     """In words; runs made before images had thresholds of their own say `used` of the fitted one."""
     choice = fit.get("choice") or ("fitted" if fit.get("used") else "half")
+    gain = {"image": "image_gain", "tempered": "tempered_gain", "fitted": "gain"}.get(choice)
     words = {
-        "image": "each image's own",
-        "tempered": "each image's own with a temperature",
-        "fitted": "the fitted one",
-        "given": "the given one",
+        "image": "each image's own, of the highest expected Dice",
+        "tempered": "each image's own, of the highest expected Dice at a temperature fitted on other folds",
+        "fitted": "fitted on the other folds",
+        "given": "as given",
     }
-    return words.get(choice, f"0.5 (below {WORTH_FITTING} nothing is gained)")
+    told = words.get(choice, f"0.5, as others gain less than {WORTH_FITTING} Dice")
+    return f"{told} ({fit[gain]:+.3f} Dice over 0.5)" if gain else told
 
 
 def _cards(run: Run, study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Card]:
