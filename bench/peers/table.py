@@ -114,14 +114,27 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     panels = sorted({(group[0]["data"], target) for group in plain for target in group[0]["dice"]})
     if not panels:
         return
-    figure, axes = plt.subplots(1, len(panels), figsize=(5.2 * len(panels), 4.2), squeeze=False)
-    for axis, (data, target) in zip(axes[0], panels, strict=True):
+    columns = min(2, len(panels))
+    rows_of_panels = -(-len(panels) // columns)
+    figure, axes = plt.subplots(
+        rows_of_panels,
+        columns,
+        figsize=(5.2 * columns, 3.9 * rows_of_panels),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    for axis, (data, target) in zip(axes.flat, panels, strict=False):
         panel(axis, [group for group in plain if group[0]["data"] == data], target)
         axis.set_title(f"{data}: {target}", loc="left", fontsize=11)
-    axes[0][-1].legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    figure.tight_layout()
+    known = {
+        name: line for axis in axes.flat for line, name in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    names = sorted(known)
+    figure.legend([known[name] for name in names], names, frameon=False, loc="outside right center")
     path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=130, bbox_inches="tight")
+    figure.savefig(path, dpi=130)
 
 
 def panel(axis: Any, groups: list[list[dict[str, Any]]], target: str) -> None:
