@@ -22,7 +22,7 @@ from hilum.scoring.quality import expected_dice
 from hilum.scoring.thresholds import Own, cut_to_json
 from hilum.study.masks import read_masks
 from hilum.study.survey import survey_study
-from hilum.tasks.mask_decisions import WORTH_FITTING, final_thresholds
+from hilum.tasks.mask_decisions import WORTH_FITTING, cuts_of, final_thresholds
 from hilum.tasks.mask_files import area_text, display_plane
 from hilum.tasks.segment import SEGMENT
 from hilum.training.batches import Batch
@@ -170,6 +170,15 @@ def test_every_image_may_have_its_own_threshold(image_run):
         ]
         dice = [expected_dice(own, own >= level, 255) for level in range(26, 256)]
         assert row.threshold == pytest.approx((26 + int(np.nanargmax(dice)) - 0.5) / 255)
+
+
+def test_levels_are_counted_only_for_images_with_their_own_threshold():
+    def never():
+        raise AssertionError("counted")
+
+    assert cuts_of([0.5, 0.2], never) == [0.5, 0.2]
+    counts = np.stack([np.bincount([0] * 90 + [77] * 10, minlength=256)] * 2)
+    assert cuts_of([0.5, Own()], lambda: counts) == [0.5, 0.1]
 
 
 def test_a_damaged_file_of_thresholds_is_named(image_run, tmp_path):

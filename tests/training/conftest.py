@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from hilum.planning.plan import AugmentationPlan, DataPlan, ModelPlan, Plan, TrainingPlan
+from hilum.training.loop import Trainer, make_fabric
+from hilum.training.run import make_network
 from hilum.training.samples import masked_sample
 
 
@@ -39,5 +41,17 @@ def tiny_plan():
             model=ModelPlan(settings={"width": 4, "depth": 2, "stem": 1}),
             training=TrainingPlan(**settings),
         )
+
+    return make
+
+
+@pytest.fixture
+def trainer(disc_sample, tiny_plan):
+    """Makes a trainer on two discs; keywords go to the plan's training group."""
+
+    def make(fold=0, **settings):
+        plan = tiny_plan(**settings)
+        samples = [disc_sample((40, 40), (15, 18), 8, "a"), disc_sample((40, 48), (24, 20), 11, "b")]
+        return Trainer(make_network(plan), plan, samples, fold, make_fabric(plan), torch.ones(1))
 
     return make

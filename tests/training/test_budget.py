@@ -8,6 +8,7 @@ from hilum.training.budget import (
     TimeTooShortError,
     count_steps,
     time_after,
+    time_steps,
     with_less_time,
     with_steps,
 )
@@ -75,3 +76,21 @@ def test_time_is_set_aside_for_what_follows(tiny_plan):
     assert time_after(tiny_plan(), Steps(10, "timed", 0.1), 500.0, 5, 0.25) == pytest.approx(25)
     assert time_after(tiny_plan(), Steps(10, "given"), 500.0, 5, 0.25) is None
     assert time_after(plan, Steps(10, "timed", 0.1), 0.0, 5, 0.0) is None
+
+
+def test_steps_are_timed_on_the_clock_that_is_asked_for(trainer):
+    ticks = iter(range(1000))
+    assert time_steps(trainer(), seconds=0.0, clock=lambda: next(ticks)) == pytest.approx(1 / 8)
+
+
+def test_every_stage_is_timed_and_counts_by_its_part(trainer, monkeypatch):
+    """A clock that only runs on in coarse steps."""
+    made, now = trainer(stages=[2, 2, 1]), [0.0]
+    real = made.step
+
+    def step(at, steps):
+        now[0] += 3.0 if made.plan.training.stages[at * 3 // steps] == 2 else 0.0
+        return real(at, steps)
+
+    monkeypatch.setattr(made, "step", step)
+    assert time_steps(made, seconds=0.0, clock=lambda: now[0]) == pytest.approx(2.0)

@@ -8,20 +8,7 @@ import torch
 
 from hilum.errors import RunError, TrainingError
 from hilum.training import loop
-from hilum.training.loop import Trainer, make_fabric, time_steps, train_fold
-from hilum.training.run import make_network
-
-
-@pytest.fixture
-def trainer(disc_sample, tiny_plan):
-    """Makes a trainer on two discs; keywords go to the plan's training group."""
-
-    def make(fold=0, **settings):
-        plan = tiny_plan(**settings)
-        samples = [disc_sample((40, 40), (15, 18), 8, "a"), disc_sample((40, 48), (24, 20), 11, "b")]
-        return Trainer(make_network(plan), plan, samples, fold, make_fabric(plan), torch.ones(1))
-
-    return make
+from hilum.training.loop import train_fold
 
 
 def weights(network):
@@ -140,24 +127,6 @@ def test_the_state_is_saved_now_and_then(trainer, tmp_path, monkeypatch):
     changed = (tmp_path / "s.safetensors").stat().st_mtime_ns
     keeper.keep(made, lambda: loop.TrainingState(step=2))
     assert (tmp_path / "s.safetensors").stat().st_mtime_ns == changed
-
-
-def test_steps_are_timed_on_the_clock_that_is_asked_for(trainer):
-    ticks = iter(range(1000))
-    assert time_steps(trainer(), seconds=0.0, clock=lambda: next(ticks)) == pytest.approx(1 / 8)
-
-
-def test_every_stage_is_timed_and_counts_by_its_part(trainer, monkeypatch):
-    """A clock that only runs on in coarse steps."""
-    made, now = trainer(stages=[2, 2, 1]), [0.0]
-    real = made.step
-
-    def step(at, steps):
-        now[0] += 3.0 if made.plan.training.stages[at * 3 // steps] == 2 else 0.0
-        return real(at, steps)
-
-    monkeypatch.setattr(made, "step", step)
-    assert time_steps(made, seconds=0.0, clock=lambda: now[0]) == pytest.approx(2.0)
 
 
 def test_a_coarse_stage_sees_smaller_patches_and_the_last_those_of_the_plan(trainer):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hilum.errors import RunError
 from hilum.files import read_json, whole_file, write_json
 from hilum.image.tiles import tile_starts
+from hilum.inference.keeping import level_counts
 
 HELD = 24
 _DAMAGED = (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError)
@@ -118,7 +119,7 @@ class Cells:
         for row, column in self.grid.places():
             cell = self.read(row, column)
             if cell is not None:
-                counts += np.stack([np.bincount(each.ravel(), minlength=256) for each in cell])
+                counts += level_counts(cell)
         counts[:, 0] += self.grid.shape[0] * self.grid.shape[1] - counts.sum(1)
         return counts
 

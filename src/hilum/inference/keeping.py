@@ -30,3 +30,8 @@ def kept(folder: Path, case: str) -> NDArray[np.uint8]:
         raise RunError(
             f"{path}: out-of-fold predictions cannot be read ({error}); train again with --resume"
         ) from error
+
+
+def level_counts(probability: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many pixels of each output have each level (K, 256), of kept probabilities (K, *S'), 0 to 255."""
+    return np.stack([np.bincount(each.ravel(), minlength=256) for each in probability])

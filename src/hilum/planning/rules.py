@@ -125,11 +125,11 @@ def plan_patch(draft: Draft, print_: Fingerprint, factor: int, finer: int = 1) -
     draft.set(
         "model.settings", {"width": 16, "depth": depth, "stem": 2}, "four pixels are left at the bottom"
     )
+    stages, why = [1], f"all steps at {factor}x, the coarsest that the masks allow"
     if finer > 1:
-        why = (
-            f"two thirds of the steps at {factor * finer}x, where they cost less, the last third at {factor}x"
-        )
-        draft.set("training.stages", [finer, finer, 1], why)
+        stages = [finer, finer, 1]
+        why = f"two thirds of the steps at {factor * finer}x, where they cost less, then at {factor}x"
+    draft.set("training.stages", stages, why)
     return int(patch[0]), int(patch[1])
 
 

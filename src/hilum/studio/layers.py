@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError
-from hilum.files import read_json
 from hilum.image.readers import read_image
-from hilum.inference.keeping import kept
-from hilum.scoring.thresholds import Own, cut_from_json, image_threshold
+from hilum.inference.keeping import kept, level_counts
 from hilum.studio.journal import plane_of
+from hilum.tasks.mask_decisions import cuts_of, final_thresholds
 from hilum.training.run import Run
 
 NEXT = "next"
-_DEFAULT = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,17 +61,8 @@ def full_plane(values: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.
 
 def threshold_of(source: Source, case: str, target: str) -> float:
     """From which probability on a pixel of a case counts, 0 to 1: the run's, or the image's own."""
-    path, outputs = source.run.evaluation / "thresholds.json", source.run.plan.data.outputs
-    found = read_json(path) if path.is_file() else {}
-    value = found.get(target, _DEFAULT) if isinstance(found, dict) else _DEFAULT
-    try:
-        cut = cut_from_json(value)
-    except (KeyError, TypeError, ValueError):
-        return _DEFAULT
-    if not isinstance(cut, Own):
-        return cut
-    values = kept(source.folder, case)[outputs.index(target)]
-    return image_threshold(np.bincount(values.ravel(), minlength=256), cut.temperature)
+    cuts = cuts_of(final_thresholds(source.run), lambda: level_counts(kept(source.folder, case)))
+    return cuts[source.run.plan.data.outputs.index(target)]
 
 
 def predicted_plane(

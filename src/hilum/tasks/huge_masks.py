@@ -48,7 +48,7 @@ def deliver_blocks(
     small images and are not applied. `quality` foretells a Dice of each mask. Raises HilumError where the
     disk refuses.
     """
-    cuts, gates = cuts_of(one.cells.level_counts(), decisions[0]), decisions[1]
+    cuts, gates = cuts_of(decisions[0], one.cells.level_counts), decisions[1]
     if any(gates):
         logger.warning("%s: huge, so masks of doubtful targets are not left empty", one.case.name)
     if delivery.collect:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,16 +66,16 @@ class Decisions:
         return records
 
 
-def level_counts(probability: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How many pixels of each target have each level (K, 256), of kept probabilities (K, *S'), 0 to 255."""
-    return np.stack([np.bincount(each.ravel(), minlength=256) for each in probability])
+def cuts_of(cuts: Sequence[Cut], counts: Callable[[], NDArray[np.int64]]) -> list[float]:
+    """The thresholds as numbers: for the image's own, what its levels (K, 256) suggest.
 
-
-def cuts_of(counts: NDArray[np.int64], cuts: Sequence[Cut]) -> list[float]:
-    """The thresholds as numbers: for the image's own, what its levels (K, 256) suggest."""
+    `counts` is asked only where an image has its own: those of a huge image take a pass over it.
+    """
+    if not any(isinstance(cut, Own) for cut in cuts):
+        return [cut for cut in cuts if not isinstance(cut, Own)]
     return [
         image_threshold(own, cut.temperature) if isinstance(cut, Own) else cut
-        for own, cut in zip(counts, cuts, strict=True)
+        for own, cut in zip(counts(), cuts, strict=True)
     ]
 
 

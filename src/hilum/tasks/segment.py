@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from hilum.files import whole_file, write_json
 from hilum.image.image import Image
-from hilum.inference.keeping import kept
+from hilum.inference.keeping import kept, level_counts
 from hilum.inference.predictor import enlarged, placed_tiles, quantised
 from hilum.measurement.shares import share_lines
 from hilum.measurement.table import write_tables
@@ -39,7 +40,6 @@ from hilum.tasks.mask_decisions import (
     final_presence,
     final_thresholds,
     fit_decisions,
-    level_counts,
     write_decisions,
 )
 from hilum.tasks.mask_files import (
@@ -191,7 +191,7 @@ class Segment(OneNetwork):
     ) -> list[CaseScore]:
         targets = run.plan.data.outputs
         image, working = read_case_image(case), kept(run.evaluation / "probabilities", case.name)
-        probability, own = enlarged(working, image.shape), cuts_of(level_counts(working), cuts)
+        probability, own = enlarged(working, image.shape), cuts_of(cuts, partial(level_counts, working))
         masks = decided(targets, probability, own, gates)
         truth, known = read_masks(case, targets, image.shape)
         rows = measure_case(tables, case.name, case.group, image, masks, probability)
@@ -213,7 +213,8 @@ class Segment(OneNetwork):
                 deliver_blocks(one, targets, (cuts, gates), quality, delivery, tables)
                 continue
             working = quantised(one.probability)
-            probability, own = enlarged(working, one.image.shape), cuts_of(level_counts(working), cuts)
+            probability = enlarged(working, one.image.shape)
+            own = cuts_of(cuts, partial(level_counts, working))
             masks = decided(targets, probability, own, gates)
             rows = measure_case(tables, one.case.name, one.case.group, one.image, masks, probability)
             add_quality(rows, foretold(quality, expected_dices(one.case.name, masks, probability)))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from hilum.errors import TrainingError
 from hilum.planning.plan import Plan
-from hilum.training.loop import Trainer, time_look, time_steps
-from hilum.training.watching import steps_beside_looks
+from hilum.training.loop import Trainer
+from hilum.training.watching import look, steps_beside_looks
 
 logger = logging.getLogger(__name__)
 FEWEST_STEPS = 20
@@ -92,3 +92,38 @@ def time_after(plan: Plan, steps: Steps, available_s: float, folds: int, share: 
     if plan.training.cpu_s is not None:
         return plan.training.cpu_s * share
     return max(0.0, available_s) * share / max(1, folds)
+
+
+def time_steps(
+    trainer: Trainer, seconds: float = 3.0, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Seconds a step takes on `clock`, from a few steps of a trainer that is then thrown away.
+
+    Stages are timed one by one, each for its part of the `seconds`.
+    """
+    stages = trainer.plan.training.stages
+    share = seconds / len(set(stages))
+    took = {factor: _time_stage(trainer, stages.index(factor), share, clock) for factor in set(stages)}
+    return sum(took[factor] for factor in stages) / len(stages)
+
+
+def _time_stage(trainer: Trainer, stage: int, seconds: float, clock: Callable[[], float]) -> float:
+    """Seconds a step of one stage takes; the first three, in which memory is found, do not count."""
+    first, steps = stage * 1000, len(trainer.plan.training.stages) * 1000
+    for step in range(3):
+        trainer.step(first + step, steps)
+    started, begun, count = clock(), time.perf_counter(), 0
+    while count < 8 or (time.perf_counter() - begun < seconds and count < 200):
+        trainer.step(first + 3 + count, steps)
+        count += 1
+    return (clock() - started) / count
+
+
+def time_look(trainer: Trainer, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds that one look at the held-back samples takes on `clock`; 0 where there are none."""
+    if not trainer.held_back:
+        return 0.0
+    look(trainer.average.network, trainer.held_back[:64], trainer.plan, None)
+    started = clock()
+    look(trainer.average.network, trainer.held_back, trainer.plan, None)
+    return clock() - started

@@ -367,38 +367,3 @@ class _StateKeeper:
                 f"{self.path.parent}: is gone; nothing is saved. If its disk comes back, add --resume"
             )
         save_state(self.path, trainer.network, trainer.average.network, trainer.optimiser, state)
-
-
-def time_steps(
-    trainer: Trainer, seconds: float = 3.0, clock: Callable[[], float] = time.perf_counter
-) -> float:
-    """Seconds a step takes on `clock`, from a few steps of a trainer that is then thrown away.
-
-    Stages are timed one by one, each for its part of the `seconds`.
-    """
-    stages = trainer.plan.training.stages
-    share = seconds / len(set(stages))
-    took = {factor: _time_stage(trainer, stages.index(factor), share, clock) for factor in set(stages)}
-    return sum(took[factor] for factor in stages) / len(stages)
-
-
-def _time_stage(trainer: Trainer, stage: int, seconds: float, clock: Callable[[], float]) -> float:
-    """Seconds a step of one stage takes; the first three, in which memory is found, do not count."""
-    first, steps = stage * 1000, len(trainer.plan.training.stages) * 1000
-    for step in range(3):
-        trainer.step(first + step, steps)
-    started, begun, count = clock(), time.perf_counter(), 0
-    while count < 8 or (time.perf_counter() - begun < seconds and count < 200):
-        trainer.step(first + 3 + count, steps)
-        count += 1
-    return (clock() - started) / count
-
-
-def time_look(trainer: Trainer, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds that one look at the held-back samples takes on `clock`; 0 where there are none."""
-    if not trainer.held_back:
-        return 0.0
-    look(trainer.average.network, trainer.held_back[:64], trainer.plan, None)
-    started = clock()
-    look(trainer.average.network, trainer.held_back, trainer.plan, None)
-    return clock() - started
