@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,11 @@ from hilum.errors import HilumError, RunError
 
 LIMIT_NAME = 240
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# Held while NumPy reads the header of an array: it does so by `ast.literal_eval`, and Python 3.11 counts the
+# depth of syntax trees for all threads together, so that two at once can end in a SystemError. A few threads
+# that read headers while memory is collected show it (tests/image/test_arrays.py).
+NUMPY_HEADER = threading.RLock()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,10 @@
 """NPY and NPZ: axes, types, entries, cases, and archives that lie."""
 
+import gc
 import io
+import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -181,3 +184,30 @@ def test_checksum_is_compared(tmp_path):
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(ImageError, match="CRC"):
         read_image(tmp_path / "a.npz")
+
+
+def test_headers_are_read_by_many_threads_at_once(npy):
+    """Python counts the depth of syntax trees for all threads together: without a lock some reads fail."""
+    path = npy(np.zeros((3, 20, 30), np.uint8))
+
+    def switch_threads(phase, info):
+        for _ in range(100):
+            pass
+
+    def read(deeper):
+        return read(deeper - 1) if deeper else [probe(path, None, 1).shape for _ in range(250)]
+
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    gc.callbacks.append(switch_threads)
+    gc.freeze()  # collections, in which threads switch, are to be many and small
+    try:
+        sys.setswitchinterval(1e-6)
+        gc.set_threshold(5)
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(read, (0, 3, 6, 9)))
+    finally:
+        gc.callbacks.remove(switch_threads)
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+        sys.setswitchinterval(interval)
+    assert {shape for shapes in found for shape in shapes} == {(20, 30)}

@@ -14,6 +14,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from hilum.errors import ImageError
+from hilum.files import NUMPY_HEADER
 from hilum.image.image import Image
 from hilum.image.limits import check_index, check_no_entry, check_size, decoding, shown
 from hilum.image.readers import Header, Reader
@@ -179,7 +180,8 @@ def _header(path: Path, handle: IO[bytes], size: int) -> tuple[tuple[int, ...], 
     reader = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if reader is None:
         raise ImageError(f"{shown(path)}: is an NPY file of version {version}; save it again with NumPy")
-    shape, fortran, dtype = reader(handle)
+    with NUMPY_HEADER:
+        shape, fortran, dtype = reader(handle)
     if dtype.hasobject or dtype.kind not in "buif" or dtype.shape:
         raise ImageError(
             f"{shown(path)}: holds {shown(str(dtype))}; whole numbers, floats or bool are needed"

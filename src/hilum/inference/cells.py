@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import RunError
-from hilum.files import read_json, whole_file, write_json
+from hilum.files import NUMPY_HEADER, read_json, whole_file, write_json
 from hilum.image.tiles import tile_starts
 from hilum.inference.keeping import level_counts
 
@@ -104,7 +104,7 @@ class Cells:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with NUMPY_HEADER, np.load(path, allow_pickle=False) as archive:
                 found = np.asarray(archive["probability"], np.uint8)
         except _DAMAGED as error:
             raise RunError(f"{path}: cannot be read ({error}); remove it, then --resume") from error

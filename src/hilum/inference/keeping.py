@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import RunError
-from hilum.files import whole_file
+from hilum.files import NUMPY_HEADER, whole_file
 from hilum.inference.predictor import quantised
 
 
@@ -24,7 +24,7 @@ def kept(folder: Path, case: str) -> NDArray[np.uint8]:
     """The kept probabilities of one case. Raises RunError where they are missing or damaged."""
     path = folder / f"{case}.npz"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with NUMPY_HEADER, np.load(path, allow_pickle=False) as archive:
             return np.asarray(archive["probability"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise RunError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError, RunError
-from hilum.files import read_json, whole_file, write_json
+from hilum.files import NUMPY_HEADER, read_json, whole_file, write_json
 from hilum.studio import jobs
 from hilum.studio.desk import Desk
 from hilum.studio.journal import plane_of
@@ -89,7 +89,7 @@ def map_plane(path: Path, at: int, shape: tuple[int, ...], axis: int, index: int
     Raises RunError for a damaged file, HilumError where there is no such map.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with NUMPY_HEADER, np.load(path, allow_pickle=False) as archive:
             maps: Map = np.asarray(archive["maps"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
         path.unlink(missing_ok=True)
