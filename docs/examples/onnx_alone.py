@@ -38,8 +38,9 @@ def probabilities(session, model, pixels):
     return np.mean(found, axis=0)
 
 
-def threshold(q, temperature):  # of the highest expected Dice
-    p = 1 / (1 + (255 / np.maximum(q, 1e-9) - 1) ** (1 / temperature))
+def threshold(q, temperature, background):  # of the highest expected Dice
+    p = 1 / (1 + (255 / np.where(q, q, 0.25) - 1) ** (1 / temperature))
+    p.ravel()[np.flatnonzero(q == 0)[background:]] = 0
     cuts = np.arange(np.ceil(255 / (1 + 9**temperature)), 256)
     return (cuts[np.argmax([p[q >= c].sum() / ((q >= c).sum() + p.sum() + 1e-9) for c in cuts])] - 0.5) / 255
 
@@ -51,10 +52,9 @@ def main(folder, image, out):
     found = probabilities(onnxruntime.InferenceSession(str(Path(folder) / model["model"])), model, pixels)
     if found.ndim == 1:
         raise SystemExit(dict(zip(model["outputs"], found.tolist(), strict=True)))
-    for levels, (name, cut) in zip(np.rint(found * 255), model["after"]["thresholds"].items(), strict=True):
-        cut = threshold(levels, cut["temperature"]) if isinstance(cut, dict) else cut
-        full = np.rint(resized(levels[None], pixels.shape[1:])[0])
-        Image.fromarray(full >= cut * 255).save(Path(out) / f"{name}.png")
+    for q, (name, cut) in zip(np.rint(found * 255), model["after"]["thresholds"].items(), strict=True):
+        cut = threshold(q, **cut) if isinstance(cut, dict) else cut
+        Image.fromarray(resized(q[None], pixels.shape[1:])[0].round() >= cut * 255).save(f"{out}/{name}.png")
 
 
 main(*sys.argv[1:])

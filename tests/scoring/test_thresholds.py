@@ -9,6 +9,7 @@ from hilum.errors import HilumError
 from hilum.scoring.overlap import dice_curve
 from hilum.scoring.quality import expected_dice
 from hilum.scoring.thresholds import (
+    TEMPERATURES,
     Own,
     cross_fit_threshold,
     cut_from_json,
@@ -92,37 +93,80 @@ def test_believable_probabilities_do_best_with_the_image_s_own_threshold():
         curves, [0, 1, 2, 3], counts=[np.bincount(probability.ravel(), minlength=256)] * 4
     )
     assert cut < 0.35
-    assert fitted.temperature == 1.0
-    assert set(fitted.temperatures.values()) == {1.0}
+    assert fitted.own.temperature == 1.0
+    assert {own.temperature for own in fitted.owns.values()} == {1.0}
     assert fitted.image_gain > 0.05
     assert fitted.image_dice == pytest.approx(fitted.fitted_dice, abs=0.005)
 
 
-def test_a_temperature_is_found_for_probabilities_that_are_too_sure():
-    """Truth is drawn from softer probabilities than those told; images differ in how much there is."""
-    rng = np.random.default_rng(1)
-    curves, counts = [], []
-    for part in (0.3, 1.0, 4.0, 16.0):
-        true = rng.beta(0.4 * part, 3.0, (160, 160))
-        told = (softened(1 / 3)[np.rint(true * 255).astype(int)] * 255).astype(np.uint8)
+def too_sure(base, steepness, rng):
+    """Curves, counts and folds of images that differ in how much there is; truth is drawn from softer
+    probabilities than those told, and at least `base` everywhere."""
+    curves, counts, folds = [], [], []
+    for number in range(16):
+        part = (0.3, 1.0, 4.0, 16.0)[number // 4] * rng.uniform(0.5, 2)
+        true = np.maximum(base, rng.beta(0.4 * part, 3.0, (160, 160)))
+        told = (softened(1 / steepness)[np.rint(true * 255).astype(int)] * 255).astype(np.uint8)
         curves.append(dice_curve(told, rng.random(told.shape) < true))
         counts.append(np.bincount(told.ravel(), minlength=256))
-    fitted = cross_fit_threshold(curves, [0, 1, 2, 3], counts=counts)
-    assert 2.0 <= fitted.temperature <= 4.0
+        folds.append(number % 4)
+    return curves, counts, folds
+
+
+def test_a_temperature_is_found_for_probabilities_that_are_too_sure():
+    curves, counts, folds = too_sure(0.0, 3, np.random.default_rng(1))
+    fitted = cross_fit_threshold(curves, folds, counts=counts)
+    assert 2.0 <= fitted.own.temperature <= 4.0
     assert fitted.tempered_dice > fitted.image_dice + 0.01
     assert fitted.tempered_dice > fitted.fitted_dice
 
 
+def test_what_lies_where_nothing_is_told_is_counted():
+    """The target lies everywhere now and then, and there the answer is 0: the background is to be counted."""
+    curves, counts, folds = too_sure(0.06, 2, np.random.default_rng(1))
+    fitted = cross_fit_threshold(curves, folds, counts=counts)
+    assert fitted.own.background == max(int(each[0]) for each in counts)
+    without = [
+        curve.at(image_threshold(each, Own(temperature))).dice
+        for temperature in TEMPERATURES
+        for curve, each in zip(curves, counts, strict=True)
+    ]
+    assert fitted.tempered_dice > np.reshape(without, (len(TEMPERATURES), -1)).mean(1).max()
+
+
+@given(
+    st.lists(st.integers(0, 255), min_size=1, max_size=60),
+    st.sampled_from(TEMPERATURES),
+    st.integers(0, 80),
+)
+def test_softened_and_with_background_the_expected_dice_is_the_highest(levels, temperature, background):
+    """Against all masks that a threshold can make; no more of the zeros count than they are, or may."""
+    values = np.array(sorted(levels), np.uint8)
+    values = values[max(0, int((values == 0).sum()) - background) :]
+    believed = softened(temperature)[values]
+    cut = image_threshold(np.bincount(levels, minlength=256), Own(temperature, background)) * 255
+    assert not (values[values >= cut] == 0).any()
+    dice = {
+        k: 2 * believed[values >= k].sum() / ((values >= k).sum() + believed.sum())
+        for k in range(1, 256)
+        if softened(temperature)[k] >= 0.1 and (values >= k).any()
+    }
+    if dice:
+        mask = values >= cut
+        assert 2 * believed[mask].sum() / (mask.sum() + believed.sum()) == pytest.approx(max(dice.values()))
+
+
 def test_softened_probabilities_keep_their_order_and_ends():
-    assert np.allclose(softened(1.0), np.arange(256) / 255)
+    assert np.allclose(softened(1.0), [0.25 / 255, *np.arange(1, 256) / 255])
     for temperature in (0.5, 2.0, 4.0):
         table = softened(temperature)
         assert (np.diff(table) > 0).all()
-        assert (table[0], table[255]) == (0.0, 1.0)
+        assert table[0] > 0
+        assert table[255] == 1.0
         assert table[128] == pytest.approx(0.5, abs=0.005)
 
 
-@pytest.mark.parametrize("cut", [0.5, Own(), Own(2.5)])
+@pytest.mark.parametrize("cut", [0.5, Own(), Own(2.5), Own(2.0, 300_000)])
 def test_thresholds_go_through_json(cut):
     assert cut_from_json(json.loads(json.dumps(cut_to_json(cut)))) == cut
 

@@ -109,7 +109,7 @@ def test_thresholds_for_new_images_are_what_scored_best_out_of_fold(phantom_run)
     for target, threshold in found.items():
         fit = summary[target]["fitted"]
         assert cut_to_json(threshold) == fit["threshold"]
-        own = {"image": Own(), "tempered": Own(fit["temperature"])}
+        own = {"image": Own(), "tempered": Own(fit["temperature"], fit["background"])}
         assert threshold == {"fitted": fit["best_threshold"], "half": 0.5, **own}[fit["choice"]]
         reached = {
             "half": fit["dice_at_half"],

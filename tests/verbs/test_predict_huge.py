@@ -77,7 +77,7 @@ def test_the_dice_of_a_huge_mask_is_foretold_as_that_of_the_whole(phantom_run, s
 
 
 def test_a_huge_image_has_the_threshold_of_the_whole(phantom_run, slide, tmp_path, monkeypatch):
-    monkeypatch.setattr("hilum.tasks.segment.final_thresholds", lambda run: [Own(), Own(2.0)])
+    monkeypatch.setattr("hilum.tasks.segment.final_thresholds", lambda run: [Own(), Own(2.0, 1000)])
     small = hilum.predict(phantom_run.folder, slide, tmp_path / "small", device="cpu")
     monkeypatch.setattr("hilum.image.pyramid.WHOLE_PIXELS", 1000)
     huge = hilum.predict(phantom_run.folder, slide, tmp_path / "huge", device="cpu", skip_glass=False)

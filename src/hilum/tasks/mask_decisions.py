@@ -74,7 +74,7 @@ def cuts_of(cuts: Sequence[Cut], counts: Callable[[], NDArray[np.int64]]) -> lis
     if not any(isinstance(cut, Own) for cut in cuts):
         return [cut for cut in cuts if not isinstance(cut, Own)]
     return [
-        image_threshold(own, cut.temperature) if isinstance(cut, Own) else cut
+        image_threshold(own, cut) if isinstance(cut, Own) else cut
         for own, cut in zip(counts(), cuts, strict=True)
     ]
 
@@ -152,24 +152,24 @@ def _pays(presence: FittedPresence) -> bool:
 
 def _cut(fit: FittedThreshold, wanted: float | str, fold: int) -> Cut:
     """The threshold to judge a fold by: fitted to the other folds where that is the choice."""
-    return _chosen(fit, wanted, fit.by_fold.get(fold, 0.5), fit.temperatures.get(fold, 1.0))
+    return _chosen(fit, wanted, fit.by_fold.get(fold, 0.5), fit.owns.get(fold, Own()))
 
 
 def _final_cut(fit: FittedThreshold, wanted: float | str) -> Cut:
-    return _chosen(fit, wanted, fit.threshold, fit.temperature)
+    return _chosen(fit, wanted, fit.threshold, fit.own)
 
 
-def _chosen(fit: FittedThreshold, wanted: float | str, fitted: float, temperature: float) -> Cut:
+def _chosen(fit: FittedThreshold, wanted: float | str, fitted: float, own: Own) -> Cut:
     if not isinstance(wanted, str):
         return wanted
-    cuts: dict[str, Cut] = {"half": 0.5, "fitted": fitted, "image": Own(), "tempered": Own(temperature)}
+    cuts: dict[str, Cut] = {"half": 0.5, "fitted": fitted, "image": Own(), "tempered": own}
     return cuts[_best(fit, wanted)]
 
 
 def _best(fit: FittedThreshold, wanted: float | str) -> str:
     """Which threshold is used: "given", "image", or what scores best of these, "fitted" and "half".
 
-    "image" is each image's own, "tempered" the same with a fitted temperature.
+    "image" is each image's own, "tempered" the same with fitted softening.
     """
     if wanted != "fit":
         return "image" if wanted == "image" else "given"
@@ -189,6 +189,7 @@ def _fit_record(fit: FittedThreshold, wanted: float | str) -> dict[str, Any]:
         "dice_fitted": fit.fitted_dice,
         "dice_by_image": fit.image_dice,
         "dice_tempered": fit.tempered_dice,
-        "temperature": fit.temperature,
+        "temperature": fit.own.temperature,
+        "background": fit.own.background,
         "choice": _best(fit, wanted),
     }

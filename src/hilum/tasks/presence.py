@@ -126,7 +126,7 @@ def _best(seen: Sequence[Seen], cut: Cut) -> float:
 
 
 def _kept(one: Seen, cut: Cut) -> float:
-    own = image_threshold(one.counts, cut.temperature) if isinstance(cut, Own) else cut
+    own = image_threshold(one.counts, cut) if isinstance(cut, Own) else cut
     return _at(one.curve, own).challenge_dice
 
 

@@ -69,7 +69,8 @@ logger = logging.getLogger(__name__)
 TEMPERATURE = (
     "of each image the threshold whose mask has the highest expected Dice, that is twice the sum of its "
     "probabilities over its size and the sum of all probabilities, before enlarging; for this, logits are "
-    "divided by the temperature, and only pixels of at least 0.1 then are marked"
+    "divided by the temperature, only pixels of at least 0.1 then are marked, and of the pixels kept as 0 so "
+    "many (background) count as a quarter of a level, the others as nothing"
 )
 GALLERY = 24
 
@@ -246,7 +247,7 @@ class Segment(OneNetwork):
     def rule(self, run: Run) -> Mapping[str, Any]:
         """A threshold for each target, after quantising and enlarging; and its presence threshold.
 
-        `{"temperature": T}` is each image's own (`scoring.thresholds.image_threshold`).
+        `{"temperature": T, "background": N}` is each image's own (`scoring.thresholds.image_threshold`).
         """
         targets = run.plan.data.outputs
         cuts = [cut_to_json(cut) for cut in final_thresholds(run)]
