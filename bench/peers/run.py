@@ -67,6 +67,7 @@ def main() -> None:
     flags = [*peer.flags, *(["--mirrored"] if given.mirrored else [])]
     command = [str(python), str(HERE / "drivers" / f"{peer.driver}.py"), str(fold), str(out)]
     command += ["--cpu", *map(str, given.cpu), "--seed", str(given.seed), *flags]
+    command += ["--again"] if given.again else []
     command += ["--set", *given.settings] if given.settings else []
     (out / "report.json").unlink(missing_ok=True)
     code, peak = watched(command, out)
@@ -90,6 +91,9 @@ def parse() -> argparse.Namespace:
     arguments.add_argument("--torch-index", help="index that holds a CPU build of PyTorch")
     arguments.add_argument("--mirrored", action="store_true", help="nnU-Net: also predict with mirroring")
     arguments.add_argument("--set", nargs="*", default=[], dest="settings", help="settings of Hilum")
+    arguments.add_argument(
+        "--again", action="store_true", help="Hilum: predict by kept runs, not trained anew"
+    )
     arguments.add_argument("--note", default="", help="what should be known of these rows")
     arguments.add_argument("--plan-splits", action="store_true", help="only write splits/DATA.json")
     return arguments.parse_args()

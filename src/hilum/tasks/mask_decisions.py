@@ -169,10 +169,13 @@ def _chosen(fit: FittedThreshold, wanted: float | str, fitted: float, own: Own) 
 def _best(fit: FittedThreshold, wanted: float | str) -> str:
     """Which threshold is used: "given", "image", or what scores best of these, "fitted" and "half".
 
-    "image" is each image's own, "tempered" the same with fitted softening.
+    "image" is each image's own, "tempered" the same with fitted softening. Where one fold alone was trained
+    nothing can be fitted on others: then it is "image".
     """
     if wanted != "fit":
         return "image" if wanted == "image" else "given"
+    if len(fit.by_fold) == 1:
+        return "image"
     gains = {"image": fit.image_gain, "tempered": fit.tempered_gain, "fitted": fit.gain}
     paying = {name: gain for name, gain in gains.items() if gain >= WORTH_FITTING}
     return max(paying, key=lambda name: paying[name], default="half")
