@@ -109,3 +109,6 @@ def test_table_averages_folds_and_keeps_the_newest():
     rows = table.newest([row(0, 0.1), row(0, 0.5), row(1, 0.7)])
     (group,) = table.grouped(rows)
     assert "spot 0.600" in table.line(group)
+    again = table.newest([row(0, 0.1), {**row(0, 0.3), "peak_bytes": None}])
+    assert "spot 0.300" in table.line(again)
+    assert table.line(again).endswith("| 2.0 |")

@@ -145,8 +145,8 @@ def recorded(given: argparse.Namespace, fold: Path, out: Path, peak: int) -> int
     for found in checkpoints:
         row = {"date": datetime.now().isoformat(timespec="seconds"), "peer": given.peer, "data": given.data}
         row |= {"fold": given.fold, "seed": given.seed, **found, **report}
-        row |= {"dice": score(fold, out / str(found.pop("folder"))), "peak_bytes": peak, **machine()}
-        row |= {"note": given.note}
+        row |= {"dice": score(fold, out / str(found.pop("folder"))), **machine(), "note": given.note}
+        row |= {"peak_bytes": None if given.again else peak}
         row.pop("folder", None)
         with RESULTS.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -174,7 +174,7 @@ def line(row: dict[str, Any]) -> str:
     return (
         f"| {name} | {row['data']} {row['fold']} | {row['budget_cpu_s']:g} | {row['cpu_s']:.0f} | "
         f"{row['steps']} | {scores} | {speeds} | "
-        f"{row['peak_bytes'] / 1e9:.1f} GB |"
+        f"{(row['peak_bytes'] or 0) / 1e9:.1f} GB |"
     )
 
 

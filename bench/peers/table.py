@@ -59,11 +59,13 @@ def read() -> list[dict[str, Any]]:
 
 
 def newest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The newest of equal runs."""
+    """The newest of equal runs; what it does not know (memory, when predicted again) stays as it was."""
     found = {}
     for row in rows:
         key = [row[name] for name in ("peer", "data", "fold", "seed", "budget_cpu_s", "variant", "threads")]
-        found[(*key, *row.get("settings", []))] = row
+        same = (*key, *row.get("settings", []))
+        known = {name: value for name, value in row.items() if value is not None}
+        found[same] = {"peak_bytes": None, **found.get(same, {}), **known}
     return list(found.values())
 
 
@@ -93,7 +95,8 @@ def line(rows: list[dict[str, Any]]) -> str:
     )
     numbers = [f"{average(rows, 'cpu_s'):.0f}", f"{average(rows, 'steps'):.0f}", scores]
     numbers += [f"{average(rows, key):.3f}" for key in ("train_mpx_per_cpu_s", "predict_mpx_per_cpu_s")]
-    numbers.append(f"{max(row['peak_bytes'] for row in rows) / 1e9:.1f}")
+    peaks = [row["peak_bytes"] / 1e9 for row in rows if row["peak_bytes"] is not None]
+    numbers.append(f"{max(peaks):.1f}" if peaks else "")
     cells = [name, version, first["data"], runs, f"{first['budget_cpu_s']:g}", *numbers]
     return f"| {' | '.join(cells)} |"
 
