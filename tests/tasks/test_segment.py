@@ -172,6 +172,12 @@ def test_every_image_may_have_its_own_threshold(image_run):
         assert row.threshold == pytest.approx((26 + int(np.nanargmax(dice)) - 0.5) / 255)
 
 
+def test_the_report_says_that_the_scores_chose_the_kind_of_threshold(phantom_run, image_run):
+    told = "Which kind is used these scores decided, which flatters them a little."
+    assert told in (phantom_run.folder / "report.html").read_text(encoding="utf-8")
+    assert told not in (image_run.folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_levels_are_counted_only_for_images_with_their_own_threshold():
     def never():
         raise AssertionError("counted")

@@ -54,12 +54,15 @@ def _with_areas(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _threshold_note(run: Run) -> str:
     """Where scores come from, and which threshold each target has."""
-    parts = [
-        f"{target} {_choice(fit)}"
+    fits = {
+        target: fit
         for target, found in run.summary()["targets"].items()
         if (fit := found.get("fitted", {})).get("gain") is not None
-    ]
+    }
+    parts = [f"{target} {_choice(fit)}" for target, fit in fits.items()]
     chosen = f" Thresholds: {'; '.join(parts)}." if parts else ""
+    if run.plan.scoring.threshold == "fit" and len(run.trained_folds()) > 1:
+        chosen += " Which kind is used these scores decided, which flatters them a little." if parts else ""
     return "Out-of-fold: every case was predicted by a network that saw neither it nor its group." + chosen
 
 
