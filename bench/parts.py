@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import hilum
 from hilum.image.readers import read_image
+from hilum.inference.engines import ENGINES
 from hilum.inference.predictor import enlarged, make_predictor, quantised
 from hilum.planning.plan import Plan
 from hilum.study.masks import read_case_image
@@ -223,6 +224,11 @@ def prediction() -> Iterator[Row]:
             quantised(predictor.image(image)), image.shape
         ),
     }
+    for name, engine in ENGINES.items() if importlib.util.find_spec("openvino") else ():
+        began = time.process_time()
+        other = make_predictor([engine(predictor.networks[0], one.plan)], one.plan)
+        yield Row(f"{name}: making a network ready", time.process_time() - began, "CPU s")
+        calls[f"{name}: prediction of one prepared image"] = partial(other.prepared, x)
     for name, call in calls.items():
         yield Row(name, full / cpu_s(call), unit, limit, against, note)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

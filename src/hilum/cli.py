@@ -35,6 +35,15 @@ class DeviceName(StrEnum):
     cuda = "cuda"
 
 
+class PredictDevice(StrEnum):
+    """Where to predict; `openvino` is a processor, too."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    openvino = "openvino"
+
+
 class MaskFormat(StrEnum):
     """How masks of huge images are written."""
 
@@ -55,6 +64,10 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a planned value.")
 ]
 Device = Annotated[DeviceName, typer.Option(help="Where to compute.")]
+PredictOn = Annotated[
+    PredictDevice,
+    typer.Option("--device", help="Where to compute; openvino: processors, up to twice as fast."),
+]
 GroupBy = Annotated[
     str | None, typer.Option(metavar="REGEX", help="What in a file's path names the patient or animal.")
 ]
@@ -256,7 +269,7 @@ def predict(
     mask_format: Annotated[
         MaskFormat, typer.Option(help="Masks of huge images: OME-TIFF or OME-Zarr.")
     ] = MaskFormat.tiff,
-    device: Device = DeviceName.auto,
+    device: PredictOn = PredictDevice.auto,
     skip_bad: SkipBad = False,
     cluster: Cluster = None,
     workers: Workers = None,
@@ -395,7 +408,7 @@ def serve(
     limit_s: Annotated[float, typer.Option(min=0.1, help="Longest upload, and longest wait.")] = 60.0,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 32,
     batch: Annotated[int, typer.Option(min=1, help="Images predicted together at most.")] = 8,
-    device: Device = DeviceName.auto,
+    device: PredictOn = PredictDevice.auto,
 ) -> None:
     """Answer over HTTP: images in, scores, measurements and masks out."""
     from hilum.service.limits import Limits

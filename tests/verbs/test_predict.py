@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as Pillow
 
 import hilum
-from hilum.errors import ImageError, RunError, StudyError
+from hilum.errors import HilumError, ImageError, RunError, StudyError
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +102,23 @@ def test_weights_of_another_network_are_refused(phantom_run, phantom_study, tmp_
     (run / "plan.yaml").write_text(plan.replace("width: 4", "width: 8"))
     with pytest.raises(RunError, match="do not fit the plan"):
         hilum.predict(run, phantom_study / "pred", tmp_path / "out")
+
+
+def test_openvino_marks_the_same_pixels(delivered, phantom_run, phantom_study, tmp_path, command):
+    images, out = phantom_study / "pred", tmp_path / "out"
+    done = command("predict", phantom_run.folder, images, "--out", out, "--device", "openvino")
+    assert done.code == 0, done.err
+    for target in phantom_run.plan.data.outputs:
+        for path in (delivered.out / "masks" / target).iterdir():
+            wanted, found = (
+                np.asarray(Pillow.open(each)) for each in (path, out / "masks" / target / path.name)
+            )
+            assert np.mean((found > 0) == (wanted > 0)) > 0.999
+
+
+def test_openvino_does_not_train_or_explain(phantom_run, phantom_study, tmp_path, command):
+    done = command("train", phantom_study, "--out", tmp_path / "run", "--device", "openvino")
+    assert done.code == 2
+    assert "openvino" in done.err
+    with pytest.raises(HilumError, match="predicts alone"):
+        hilum.explain(phantom_run.folder, phantom_study, tmp_path / "out", device="openvino")

@@ -16,6 +16,7 @@ from hilum.cluster.worker import CaseWorker, Result
 from hilum.errors import StudyError
 from hilum.exchange import bundle
 from hilum.files import write_bytes
+from hilum.inference.engines import ENGINES
 from hilum.planning.device import find_device
 from hilum.study.study import Case, Source
 from hilum.tasks.classify import common_folder
@@ -51,7 +52,7 @@ def predict(
     check_new(out)
     cases = _plain_cases([images] if isinstance(images, str | Path) else images, opened)
     with session(cluster, workers) as ray:
-        kind = find_device(device).kind if cluster == LOCAL else device
+        kind = find_device(device).kind if cluster == LOCAL and device not in ENGINES else device
         delivery = Delivery(out, probabilities, overlays, root=common_folder(cases))
         crew = _crew(ray, opened, kind, worker_count(ray, workers, kind), cpus, delivery)
         found = _collected(crew, cases, out, told)

@@ -29,7 +29,7 @@ class Device:
 def find_device(wish: str = "auto") -> Device:
     """The device to train on. Raises PlanError where the wish cannot be met."""
     if wish not in ("auto", "cpu", "cuda"):
-        raise PlanError(f"--device {wish}: choose auto, cpu or cuda")
+        raise PlanError(f"--device {wish}: choose auto, cpu or cuda; to predict also openvino")
     if wish == "cuda" and not torch.cuda.is_available():
         raise PlanError("--device cuda: PyTorch finds no CUDA device here; use --device auto or cpu")
     threads = usable_cpus()

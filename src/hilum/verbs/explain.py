@@ -17,6 +17,7 @@ from hilum.errors import HilumError
 from hilum.explanation.case import CaseExplanation, Question, explain_case
 from hilum.explanation.choice import choose
 from hilum.files import whole_file, write_text
+from hilum.inference.engines import ENGINES
 from hilum.inference.predictor import Predictor
 from hilum.models.features import feature_layers
 from hilum.reporting.blocks import Section
@@ -76,6 +77,8 @@ def explain(
     Raises HilumError for an unknown target, layer or fold, RunError where `run` is not a trained run or `out`
     is not empty, ImageError for an unreadable image unless `skip_bad` leaves it out.
     """
+    if device in ENGINES:
+        raise HilumError(f"--device {device} predicts alone: to look into layers choose auto, cpu or cuda")
     opened, out = open_run(Path(run)), Path(out)
     check_new(out)
     network = _network(opened, fold)

@@ -16,6 +16,7 @@ from hilum.exchange.bundle import opened as open_run_or_bundle
 from hilum.exchange.dicom_seg import check_dicom_seg, write_dicom_segs
 from hilum.exchange.submissions import start_submission
 from hilum.image.pyramid import is_zarr, zarr_folders
+from hilum.inference.engines import ENGINES
 from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
@@ -68,8 +69,9 @@ def predict(
     `resume` goes on with those of an interrupted prediction, `mask_format` ("tiff" or "zarr") is that of
     their masks, and empty glass is left out unless `skip_glass` is False. `geojson` writes outlines that
     QuPath imports, `coco` a COCO file of all images, `dicom_seg` DICOM segmentations of
-    DICOM series. Raises RunError where `run` is not a trained run or `out` is not empty, ImageError for an
-    unreadable image unless `skip_bad`.
+    DICOM series. `device` is auto, cpu, cuda or openvino (processors, up to twice as fast). Raises RunError
+    where `run` is not a trained run or `out` is not empty, ImageError for an unreadable image unless
+    `skip_bad`.
     """
     opened = open_run_or_bundle(Path(run))
     check_out(Path(out), resume)
@@ -98,13 +100,15 @@ def predict(
 
 
 def load_predictor(run: Run, device: str = "auto") -> Predictor:
-    """All trained folds of a run, on this machine's device and with its precision."""
-    here = find_device(device)
+    """All trained folds of a run, on this machine's device and with its precision, or by an engine."""
+    engine = ENGINES.get(device)
+    here = find_device("cpu" if engine else device)
     plan = run.plan.model_copy(deep=True)
     plan.training.device = "cuda" if here.kind == "cuda" else "cpu"
     if plan.training.precision != "32-true" and not here.bf16:
         plan.training.precision = "32-true"
-    return make_predictor([load_network(run, index) for index in run.trained_folds()], plan)
+    networks = [load_network(run, index) for index in run.trained_folds()]
+    return make_predictor([engine(one, plan) for one in networks] if engine else networks, plan)
 
 
 def find_cases(images: Sequence[str | Path], plan: Plan) -> list[Case]:
