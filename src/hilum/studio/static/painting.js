@@ -1,0 +1,232 @@
+// Painting: strokes change the mask here at once and go to the server one after the other.
+import { capsule, connected, paintSpans, polygon, toggle } from "/studio-static/pixels.js";
+
+export const Painting = (Base) => class extends Base {
+  mayPaint() {
+    const target = this.info.targets.find((one) => one.name === this.target);
+    if (!target) this.tell("Name a target first: what is it that you paint?");
+    else if (target.locked) this.tell(target.locked, false);
+    if (target?.locked.includes("`images`")) this.emit("loose", {});
+    return target && !target.locked && this.masks.has(this.key(target.name));
+  }
+
+  get mask() {
+    return this.masks.get(this.key(this.target));
+  }
+
+  stamp(from, to, event) {
+    const { data, width, height } = this.mask;
+    const snap = ([x, y]) => (this.size <= 1 ? [Math.floor(x) + 0.5, Math.floor(y) + 0.5] : [x, y]);
+    const [x0, y0] = snap(from);
+    const [x1, y1] = snap(to);
+    const area = capsule(data, width, height, x0, y0, x1, y1, Math.max(0.5, this.size / 2), this.drag.value, this.drag.changed);
+    this.refresh(this.target, area);
+    (this.stamps ||= []).push(event.timeStamp);
+  }
+
+  refresh(target, area) {
+    const key = this.key(target);
+    this.masks.get(key)?.painted.refresh(area);
+    const errors = this.predictions.get(key)?.errors;
+    if (errors && this.shown.errors) errors.refresh(area);
+    else if (errors) errors.stale = true;
+    this.repaint();
+  }
+
+  close() {
+    if (this.corners.length > 2 && this.mayPaint()) {
+      const { data, width, height } = this.mask;
+      const changed = [];
+      this.refresh(this.target, polygon(data, width, height, this.corners, 1, changed));
+      this.finish(this.target, changed);
+    }
+    this.corners = [];
+    this.repaint();
+  }
+
+  fill([px, py]) {
+    if (!this.mayPaint()) return;
+    const { data, width, height } = this.mask;
+    const [x, y] = [Math.floor(px), Math.floor(py)];
+    if (x < 0 || y < 0 || x >= width || y >= height) return;
+    const value = data[y * width + x] ? 0 : 1;
+    const { spans, rim, count } = connected(data, width, height, x, y);
+    if (value && rim && count > 0.5 * width * height) {
+      this.tell("This is not enclosed: draw a closed outline first, or fill smaller parts");
+      return;
+    }
+    const changed = [];
+    this.refresh(this.target, paintSpans(data, width, height, spans, value, changed));
+    this.finish(this.target, changed);
+  }
+
+  async wand([px, py]) {
+    if (!this.mayPaint()) return;
+    const place = this.place;
+    const answer = await this.ask(`/api/wand?case=${encodeURIComponent(this.name)}&y=${Math.floor(py)}&x=${Math.floor(px)}&tolerance=${this.tolerance}&${place}`);
+    if (answer && place === this.place) this.take(new Uint32Array(await answer.arrayBuffer()));
+  }
+
+  async accept() {
+    const [[x0, y0], [x1, y1]] = this.frame;
+    this.frame = null;
+    const target = this.info.targets.find((one) => one.name === this.target);
+    if (!this.mayPaint()) return;
+    if (!target.predicted) {
+      this.tell(this.unpredicted());
+      return;
+    }
+    const place = this.place;
+    const drags = Math.hypot(x1 - x0, y1 - y0) * this.view.scale > 6;
+    const { width, height } = this.sides;
+    const whole = (value, most) => Math.max(0, Math.min(most, Math.round(value)));
+    const where = drags
+      ? `y=${whole(Math.min(y0, y1), height)}&x=${whole(Math.min(x0, x1), width)}&bottom=${whole(Math.max(y0, y1), height)}&right=${whole(Math.max(x0, x1), width)}`
+      : `y=${Math.floor(y0)}&x=${Math.floor(x0)}`;
+    const answer = await this.ask(`/api/region?case=${encodeURIComponent(this.name)}&target=${encodeURIComponent(this.target)}&${where}&level=${target.threshold}&${place}`);
+    if (answer && place === this.place) {
+      const spans = new Uint32Array(await answer.arrayBuffer());
+      if (spans.length) this.take(spans);
+      else this.tell("The model finds nothing there");
+    }
+  }
+
+  take(spans) {
+    const { data, width, height } = this.mask;
+    const changed = [];
+    this.refresh(this.target, paintSpans(data, width, height, spans, 1, changed));
+    this.finish(this.target, changed);
+  }
+
+  finish(target, changed) {
+    if (!changed.length) return;
+    const stroke = { target, axis: this.axis, index: this.index, spans: Uint32Array.from(changed) };
+    this.done.push(stroke);
+    this.undone = [];
+    this.send(stroke);
+  }
+
+  again(from, to) {
+    const stroke = from.pop();
+    if (!stroke) return;
+    to.push(stroke);
+    if (stroke.axis !== this.axis || stroke.index !== this.index) {
+      const turned = stroke.axis !== this.axis && !this.three;
+      this.enter(stroke.axis, stroke.index);
+      if (turned) this.fit();
+      this.buildSide();
+    }
+    const mask = this.masks.get(this.key(stroke.target));
+    if (mask) this.refresh(stroke.target, toggle(mask.data, mask.width, mask.height, stroke.spans));
+    this.send(stroke);
+    this.loadLayers();
+  }
+
+  undo() { this.again(this.done, this.undone); }
+
+  redo() { this.again(this.undone, this.done); }
+
+  // Strokes go to the server one after the other; each is on its disk before the next one goes.
+  send(stroke) {
+    this.queue.push({ ...stroke, case: this.name, key: `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}` });
+    this.savedWords = "";
+    this.updateButtons();
+    this.work();
+  }
+
+  async work() {
+    if (this.working) return;
+    this.working = true;
+    while (this.queue.length) {
+      const stroke = this.queue[0];
+      const version = this.versions.get(stroke.target) ?? 0;
+      const address = `/api/stroke?case=${encodeURIComponent(stroke.case)}&target=${encodeURIComponent(stroke.target)}&axis=${stroke.axis}&index=${stroke.index}&version=${version}&key=${stroke.key}`;
+      let answer = null;
+      try {
+        answer = await fetch(address, { method: "POST", body: stroke.spans, headers: { "Content-Type": "application/octet-stream" } });
+      } catch {
+        this.saved.textContent = "not kept: the studio does not answer";
+        this.tell("The studio does not answer. What you paint is held in this page and sent as soon as it does: keep it open.", true);
+        await new Promise((done) => setTimeout(done, 1000));
+        continue;
+      }
+      if (answer.ok) {
+        this.versions.set(stroke.target, (await answer.json()).version);
+        if (!this.message.hidden && this.message.textContent.startsWith("The studio does not answer")) this.tell("");
+        this.queue.shift();
+        this.forgetAcross(stroke);
+      } else await this.refused(answer);
+    }
+    this.working = false;
+    this.updateButtons();
+    if (this.three) this.loadLayers();
+    clearTimeout(this.saving);
+    this.saving = setTimeout(() => this.save(true), 2000);
+  }
+
+  // Planes of other directions, and through slices that are not in sight, are read anew after a stroke.
+  forgetAcross(stroke) {
+    const along = new RegExp(`\\|${stroke.axis}\\|\\d+$`);
+    for (const key of [...this.masks.keys()]) {
+      if (key.startsWith(`${stroke.target}|`) && !along.test(key)) this.masks.delete(key);
+    }
+  }
+
+  async refused(answer) {
+    const found = await answer.json().catch(() => ({ error: answer.statusText }));
+    this.queue = [];
+    this.done = [];
+    this.undone = [];
+    this.masks.clear();
+    this.versions.clear();
+    this.tell(found.error, found.loose);
+    if (found.loose) this.emit("loose", {});
+    await this.loadLayers();
+  }
+
+  async drained() {
+    for (let k = 0; k < 200 && (this.queue.length || this.working); k++) await new Promise((done) => setTimeout(done, 25));
+  }
+
+  async save(quiet) {
+    await this.drained();
+    this.pending += 1;
+    this.updateButtons();
+    const answer = await this.ask("/api/save", { method: "POST" });
+    this.pending -= 1;
+    if (answer) {
+      const { saved: files, waiting } = await answer.json();
+      this.savedWords = waiting.length ? "kept" : "saved";
+      this.saved.title = files.join(", ");
+      if (!quiet && waiting.length)
+        this.tell(`Kept: ${waiting.join(", ")}. The training still reads the file, which is replaced when it has ended`);
+      else if (!quiet) this.tell(files.length ? `Written: ${files.join(", ")}` : "Everything is in its file already");
+      if (files.length && this.info.targets.some((target) => !target.annotated && target.name === this.target)) {
+        const fresh = await this.ask(`/api/case?case=${encodeURIComponent(this.name)}`);
+        if (fresh) { this.info = await fresh.json(); this.buildSide(); }
+      }
+    }
+    this.updateButtons();
+    this.emit("saved", {});
+  }
+
+  async markEmpty() {
+    if (await this.ask(`/api/empty?case=${encodeURIComponent(this.name)}&target=${encodeURIComponent(this.target)}`, { method: "POST" })) await this.reload();
+  }
+
+  async cutField() {
+    const { x, y, side } = this.fieldBox;
+    const answer = await this.ask(`/api/field?case=${encodeURIComponent(this.name)}&y=${y}&x=${x}&side=${side}`, { method: "POST" });
+    if (answer) location.href = `/paint?case=${encodeURIComponent((await answer.json()).case)}`;
+  }
+
+  async judge(mark, decision) {
+    const next = mark.decision === decision ? "" : decision;
+    const address = `/api/judge?case=${encodeURIComponent(this.name)}&x=${mark.centre[0]}&y=${mark.centre[1]}&z=${mark.centre[2]}&diameter=${mark.diameter}&decision=${next}`;
+    if (await this.ask(address, { method: "POST" })) {
+      mark.decision = next;
+      this.buildSide();
+      this.repaint();
+    }
+  }
+};
