@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from hilum.inference.keeping import level_counts
 from hilum.inference.predictor import Predictor, enlarged, make_predictor, quantised
 from hilum.planning.plan import Plan
+from hilum.scoring.overlap import overlap
 from hilum.scoring.thresholds import image_threshold
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case
@@ -108,14 +109,9 @@ def predict_case(case: Case, plan: Plan, ways: dict[str, tuple[int, Predict]], f
         counts = level_counts(working)
         for k, target in enumerate(plan.data.outputs):
             if known[k] and truth[k].any():
-                way.half.setdefault(target, []).append(dice(full[k] >= 128, truth[k]))
+                way.half.setdefault(target, []).append(overlap(full[k] >= 128, truth[k]).dice)
                 cut = image_threshold(counts[k]) * 255
-                way.own.setdefault(target, []).append(dice(full[k] >= cut, truth[k]))
-
-
-def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Twice what both have over what each has."""
-    return float(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+                way.own.setdefault(target, []).append(overlap(full[k] >= cut, truth[k]).dice)
 
 
 def record(runs: Sequence[Run], ways: Sequence[Way], note: str) -> None:

@@ -1,6 +1,7 @@
 """The house rules that a reader cannot see at a glance: who may import whom, and what no file may do."""
 
 import ast
+import itertools
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,11 @@ def test_functions_stay_short():
     )
     assert lengths[len(lengths) // 2] <= 15
     assert lengths[int(len(lengths) * 0.95)] <= 65
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_numpy_headers_are_read_by_one_thread_at_a_time(path):
+    """`np.load` parses the header of an array: `image.arrays.load_array` holds the lock, others must."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for before, line in itertools.pairwise(["", *lines]):
+        assert "np.load(" not in line or "NUMPY_HEADER" in before + line

@@ -9,17 +9,8 @@ from hilum.exchange.answer import Answer, Entry, entry_of
 from hilum.exchange.graphs import logits_of, write_onnx, write_program, write_torchscript
 from hilum.planning.plan import Plan
 from hilum.training.losses import activate
+from networks import SMALL
 
-SMALL = {
-    "unet": {"width": 4, "depth": 2},
-    "link-unet": {"width": 4, "depth": 2},
-    "resnet": {"width": 4},
-    "lung-histology-2018": {"widths": [4, 4, 8]},
-    "ultrasound-nerve-2016": {"widths": [4, 4, 8]},
-    "nodule-2017": {"widths": [4, 4, 8]},
-    "medical-256-2018": {"widths": [4, 4, 8]},
-    "xray-cnn-2020": {"size": 64, "widths": [4, 4, 4], "dense": 8},
-}
 MASKED = ("unet", "lung-histology-2018", "ultrasound-nerve-2016", "nodule-2017", "medical-256-2018")
 
 

@@ -12,24 +12,14 @@ from hilum.errors import HilumError
 from hilum.inference.engines import ENGINES, by_openvino
 from hilum.inference.predictor import make_predictor
 from hilum.planning.plan import Plan
-
-SMALL = {
-    "unet": {"width": 4, "depth": 2},
-    "link-unet": {"width": 4, "depth": 2},
-    "resnet": {"width": 4},
-    "lung-histology-2018": {"widths": [4, 4, 8]},
-    "ultrasound-nerve-2016": {"widths": [4, 4, 8]},
-    "nodule-2017": {"widths": [4, 4, 8]},
-    "medical-256-2018": {"widths": [4, 4, 8]},
-    "xray-cnn-2020": {"size": 48, "widths": [4, 4, 4], "dense": 8},
-}
+from networks import SMALL
 
 
 def plan_of(name, dims=2):
     plan = Plan()
     plan.data.outputs, plan.data.channels, plan.data.dims = ["a", "b"], 3, dims
     plan.model.name, plan.model.settings = name, {**SMALL[name], **({"dims": 3} if dims == 3 else {})}
-    plan.training.patch = [48] * dims if dims == 2 else [8, 16, 16]
+    plan.training.patch = [8, 16, 16] if dims == 3 else [64, 64]
     plan.training.precision = "32-true"
     return plan
 

@@ -25,6 +25,7 @@ from hilum.exchange.graphs import OPSET, write_torchscript
 from hilum.exchange.onnx_folder import written_and_checked
 from hilum.exchange.processing import processing
 from hilum.files import whole_file
+from hilum.image.arrays import load_array
 from hilum.planning.plan import DataPlan
 from hilum.training.prepare import normalise
 from hilum.training.run import Run, load_network
@@ -178,7 +179,7 @@ def _steps(v: Any, data: DataPlan) -> list[Any]:
 
 
 def _output(v: Any, entry: Entry, run: Run, folder: Path) -> Any:
-    found = np.load(folder / "output.npy", mmap_mode="r", allow_pickle=False)
+    found = load_array(folder / "output.npy")
     space = [
         v.SpaceOutputAxis(id=name, size=v.SizeReference(tensor_id="image", axis_id=name))
         for name in (_SPACE[entry.dims] if found.ndim > 2 else "")

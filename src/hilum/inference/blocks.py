@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hilum.errors import HilumError
+from hilum.errors import HilumError, ImageError
+from hilum.image.arrays import load_array
 from hilum.image.freed import give_back
 from hilum.image.tiles import blend_window
 from hilum.inference.cells import Cells, Grid, make_grid
@@ -140,8 +141,8 @@ class _Tiles:
     def _stored(self, place: tuple[int, int]) -> Tensor | None:
         """A tile that was kept; None where there is none, or none that is whole."""
         try:
-            return torch.from_numpy(np.load(self._path(place), allow_pickle=False))
-        except (OSError, ValueError, EOFError):
+            return torch.from_numpy(load_array(self._path(place)))
+        except (OSError, ImageError):
             return None
 
     def _computed(self, place: tuple[int, int]) -> Tensor:

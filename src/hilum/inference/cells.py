@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.errors import RunError
-from hilum.files import NUMPY_HEADER, read_json, whole_file, write_json
+from hilum.errors import ImageError, RunError
+from hilum.files import read_json, whole_file, write_json
+from hilum.image.arrays import load_array
 from hilum.image.tiles import tile_starts
 from hilum.inference.keeping import level_counts
 
 HELD = 24
-_DAMAGED = (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError)
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,8 @@ class Cells:
         if not path.is_file():
             return None
         try:
-            with NUMPY_HEADER, np.load(path, allow_pickle=False) as archive:
-                found = np.asarray(archive["probability"], np.uint8)
-        except _DAMAGED as error:
+            found = np.asarray(load_array(path, "probability"), np.uint8)
+        except (OSError, ImageError) as error:
             raise RunError(f"{path}: cannot be read ({error}); remove it, then --resume") from error
         self._held[key] = found
         if len(self._held) > HELD:

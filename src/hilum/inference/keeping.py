@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.errors import RunError
-from hilum.files import NUMPY_HEADER, whole_file
+from hilum.errors import ImageError, RunError
+from hilum.files import whole_file
+from hilum.image.arrays import load_array
 from hilum.inference.predictor import quantised
 
 
@@ -24,9 +24,8 @@ def kept(folder: Path, case: str) -> NDArray[np.uint8]:
     """The kept probabilities of one case. Raises RunError where they are missing or damaged."""
     path = folder / f"{case}.npz"
     try:
-        with NUMPY_HEADER, np.load(path, allow_pickle=False) as archive:
-            return np.asarray(archive["probability"])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        return load_array(path, "probability")
+    except (OSError, ImageError) as error:
         raise RunError(
             f"{path}: out-of-fold predictions cannot be read ({error}); train again with --resume"
         ) from error

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError
+from hilum.files import NUMPY_HEADER
 
 LIMIT_S = 120.0
 _LIMIT_NAMES = 10_000
@@ -63,7 +64,7 @@ def read_keras_file(path: Path) -> KerasFile:
         listed = json.loads((Path(folder) / "layers.json").read_text(encoding="utf-8"))
         if "error" in listed:
             raise HilumError(f"{path}: {listed['error']}")
-        with np.load(Path(folder) / "arrays.npz", allow_pickle=False) as arrays:
+        with NUMPY_HEADER, np.load(Path(folder) / "arrays.npz", allow_pickle=False) as arrays:
             layers = tuple(
                 KerasLayer(name, {key: arrays[f"{index}.{key}"] for key in keys})
                 for index, (name, keys) in enumerate(listed["layers"])

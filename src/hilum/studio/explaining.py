@@ -6,7 +6,6 @@ The studio's process reads files alone here, so that it never loads a network.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.errors import HilumError, RunError
-from hilum.files import NUMPY_HEADER, read_json, whole_file, write_json
+from hilum.errors import HilumError, ImageError, RunError
+from hilum.files import read_json, whole_file, write_json
+from hilum.image.arrays import load_array
 from hilum.studio import jobs
 from hilum.studio.desk import Desk
 from hilum.studio.journal import plane_of
@@ -89,9 +89,8 @@ def map_plane(path: Path, at: int, shape: tuple[int, ...], axis: int, index: int
     Raises RunError for a damaged file, HilumError where there is no such map.
     """
     try:
-        with NUMPY_HEADER, np.load(path, allow_pickle=False) as archive:
-            maps: Map = np.asarray(archive["maps"])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        maps: Map = load_array(path, "maps")
+    except (OSError, ImageError) as error:
         path.unlink(missing_ok=True)
         raise RunError(f"{path}: cannot be read ({error}); it is made anew when asked for again") from error
     if not 0 <= at < len(maps):

@@ -61,8 +61,8 @@ def _threshold_note(run: Run) -> str:
     }
     parts = [f"{target} {_choice(fit)}" for target, fit in fits.items()]
     chosen = f" Thresholds: {'; '.join(parts)}." if parts else ""
-    if run.plan.scoring.threshold == "fit" and len(run.trained_folds()) > 1:
-        chosen += " Which kind is used these scores decided, which flatters them a little." if parts else ""
+    if parts and run.plan.scoring.threshold == "fit" and len(run.trained_folds()) > 1:
+        chosen += " Which kind is used these scores decided, which flatters them a little."
     return "Out-of-fold: every case was predicted by a network that saw neither it nor its group." + chosen
 
 

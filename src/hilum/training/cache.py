@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError
-from hilum.files import read_json, whole_file, write_json
+from hilum.files import NUMPY_HEADER, read_json, whole_file, write_json
 from hilum.planning.plan import Plan
 from hilum.study.open import sources_of
 from hilum.study.study import Case, Source
@@ -128,7 +128,8 @@ def read_cache(folder: Path, print_: str) -> dict[str, tuple[Sample, ...]] | Non
         if content["version"] != VERSION or content["fingerprint"] != print_:
             logger.info("images or plan have changed: the images are read again")
             return None
-        array = np.load(folder / "samples.npy", mmap_mode="c", allow_pickle=False)
+        with NUMPY_HEADER:
+            array = np.load(folder / "samples.npy", mmap_mode="c", allow_pickle=False)
         if array.dtype != np.float32 or array.shape != (max(1, int(content["values"])),):
             raise HilumError(f"{folder}: the array does not fit its index")
         found = [_sample(entry, array) for entry in content["samples"]]
