@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hilum.inference.engines import by_openvino
 from hilum.planning.plan import Plan
 
 
@@ -91,6 +92,10 @@ def engines(
             eager(faster, kind, x)
             took = time.process_time() - begun
             yield f"torch.compile {name} ({took:.0f} CPU s to compile)", partial(eager, faster, kind)
+    for precision in ("32-true", "bf16-mixed") if importlib.util.find_spec("openvino") else ():
+        asked = plan.model_copy(deep=True)
+        asked.training.precision = precision
+        yield f"OpenVINO {precision}", partial(eager, by_openvino(network, asked), torch.float32)
     if importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnxscript"):
         yield from exported_engines(network, plan)
 
@@ -98,7 +103,7 @@ def engines(
 def exported_engines(
     network: nn.Module, plan: Plan
 ) -> Iterator[tuple[str, Callable[[Tensor], np.ndarray[Any, Any]]]]:
-    """The network as ONNX, by ONNX Runtime and by OpenVINO."""
+    """The network as ONNX, by ONNX Runtime."""
     import onnxruntime
 
     from hilum.exchange.answer import Answer, entry_of
@@ -116,11 +121,3 @@ def exported_engines(
             "ONNX Runtime float32",
             lambda given: session.run(None, {"image": given.contiguous().numpy()})[0],
         )
-        if importlib.util.find_spec("openvino") is None:
-            return
-        import openvino
-
-        for kind in ("f32", "bf16"):
-            settings = {"INFERENCE_PRECISION_HINT": kind, "INFERENCE_NUM_THREADS": threads}
-            model = openvino.Core().compile_model(str(path), "CPU", settings)
-            yield f"OpenVINO {kind}", lambda given, model=model: model(given.contiguous().numpy())[0]

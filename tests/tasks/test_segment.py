@@ -173,7 +173,7 @@ def test_every_image_may_have_its_own_threshold(image_run):
 
 
 def test_the_report_says_that_the_scores_chose_the_kind_of_threshold(phantom_run, image_run):
-    told = "Which kind is used these scores decided, which flatters them a little."
+    told = "These scores also decided which kind is used, which flatters them a little."
     assert told in (phantom_run.folder / "report.html").read_text(encoding="utf-8")
     assert told not in (image_run.folder / "report.html").read_text(encoding="utf-8")
 

@@ -62,7 +62,7 @@ def _threshold_note(run: Run) -> str:
     parts = [f"{target} {_choice(fit)}" for target, fit in fits.items()]
     chosen = f" Thresholds: {'; '.join(parts)}." if parts else ""
     if parts and run.plan.scoring.threshold == "fit" and len(run.trained_folds()) > 1:
-        chosen += " Which kind is used these scores decided, which flatters them a little."
+        chosen += " These scores also decided which kind is used, which flatters them a little."
     return "Out-of-fold: every case was predicted by a network that saw neither it nor its group." + chosen
 
 
@@ -72,7 +72,7 @@ def _choice(fit: Mapping[str, Any]) -> str:
     gain = {"image": "image_gain", "tempered": "tempered_gain", "fitted": "gain"}.get(choice)
     words = {
         "image": "each image's own, of the highest expected Dice",
-        "tempered": "each image's own, of the highest expected Dice at a temperature fitted on other folds",
+        "tempered": "each image's own, of the highest expected Dice, softened as fits the other folds best",
         "fitted": "fitted on the other folds",
         "given": "as given",
     }
