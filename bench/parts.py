@@ -125,7 +125,7 @@ def forward_backward(one: Subject, batch: Batch) -> Callable[[], None]:
     def run() -> None:
         logits = trainer._wrapped(batch.x).float()
         wanted = Wanted(batch.y, batch.known, batch.weight, trainer.classes, one.plan.model.activation)
-        trainer._stepper.zero_grad(set_to_none=True)
+        trainer.weights.clear_gradients()
         trainer.fabric.backward(trainer.loss(logits, wanted))
 
     return run
@@ -155,6 +155,7 @@ def loop() -> Iterator[Row]:
         lambda: trainer.step(WARM_STEPS, 2 * WARM_STEPS), forward_backward(one, batch), LOOP_PAIRS
     )
     drawing = cpu_s(lambda: draw_batch(one.samples, settings, 0, 1), 8)
+    trainer.weights.take_gradients()
     moving = cpu_s(lambda: trainer._stepper.step(), 8)
     averaging = cpu_s(lambda: trainer.average.update(trainer.network, 10), 8)
     yield Row("loop outside the network", 1 - network / whole, "share", 0.15, "the most allowed")

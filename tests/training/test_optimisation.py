@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -7,6 +8,7 @@ from torch import nn
 from hilum.planning.plan import TrainingPlan
 from hilum.training.optimisation import (
     WeightAverage,
+    Weights,
     channels_last,
     learning_rate,
     make_optimiser,
@@ -62,7 +64,8 @@ def test_the_average_is_a_network_of_its_own():
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
 def test_every_optimiser_learns_and_spares_norms_and_biases_the_decay(name):
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
-    optimiser = make_optimiser(network, TrainingPlan(optimiser=name, learning_rate=0.01, weight_decay=0.5))
+    plan = TrainingPlan(optimiser=name, learning_rate=0.01, weight_decay=0.5)
+    optimiser = make_optimiser(network.parameters(), plan)
     decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
     assert {decay[id(p)] for p in network.parameters() if p.ndim > 1} == {0.5}
     assert {decay[id(p)] for p in network.parameters() if p.ndim <= 1} == {0.0}
@@ -85,3 +88,54 @@ def test_channels_last_changes_no_answer():
     x = torch.randn(1, 3, 12, 12)
     before = network(x)
     torch.testing.assert_close(channels_last(network)(x), before, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_weights_in_memory_order_move_as_the_networks_own_would(name):
+    """Two networks alike, laid out channels last: one moved by its views, the other by its parameters."""
+    torch.manual_seed(0)
+    one = channels_last(
+        nn.Sequential(
+            nn.Conv2d(3, 8, 3),
+            nn.BatchNorm2d(8),
+            nn.ConvTranspose2d(8, 4, 2, 2),
+            nn.Conv2d(4, 1, 1, bias=False),
+        )
+    )
+    other, plan = copy.deepcopy(one), TrainingPlan(optimiser=name, weight_decay=0.1)
+    weights = Weights(one)
+    by_views, plainly = make_optimiser(weights.views, plan), make_optimiser(other.parameters(), plan)
+    for seed in range(5):
+        x = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(seed))
+        for network in (one, other):
+            network(x.contiguous(memory_format=torch.channels_last)).square().mean().backward()
+        weights.take_gradients()
+        by_views.step()
+        plainly.step()
+        weights.clear_gradients()
+        plainly.zero_grad()
+        assert all(parameter.grad is None for parameter in (*weights.views, *one.parameters()))
+    for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-7, rtol=1e-5)
+    assert all(view.is_contiguous() for view in weights.views)
+
+
+def test_frozen_weights_and_those_without_a_gradient_stay():
+    network = channels_last(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3)))
+    network[0].weight.requires_grad_(False)
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    weights = Weights(network)
+    assert [view.requires_grad for view in weights.views] == [False, True, True, True]
+    network[0](torch.ones(1, 1, 8, 8)).sum().backward()
+    weights.take_gradients()
+    make_optimiser(weights.views, TrainingPlan(weight_decay=0.0)).step()
+    moved = [not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)]
+    assert moved == [False, True, False, False]
+
+
+def test_weights_with_one_input_or_of_one_pixel_are_contiguous_views_too():
+    network = channels_last(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv3d(2, 3, (1, 3, 3))))
+    weights = Weights(network)
+    for view, parameter in zip(weights.views, network.parameters(), strict=True):
+        assert view.is_contiguous()
+        assert view.data_ptr() == parameter.data_ptr()

@@ -18,7 +18,8 @@ from hilum.training.state import (
 
 def made(width=3, name="adamw"):
     network = nn.Sequential(nn.Conv2d(1, width, 3), nn.BatchNorm2d(width))
-    return network, WeightAverage(network, 0.9), make_optimiser(network, TrainingPlan(optimiser=name))
+    optimiser = make_optimiser(network.parameters(), TrainingPlan(optimiser=name))
+    return network, WeightAverage(network, 0.9), optimiser
 
 
 def stepped(network, average, optimiser, steps=3):
@@ -143,3 +144,18 @@ def test_the_same_content_is_the_same_file(tmp_path):
 def test_notes_of_before_there_were_checksums_are_read(tmp_path):
     save_file({"weight": torch.ones(2)}, tmp_path / "old.safetensors", {"state": "{}"})
     assert load_tensors(tmp_path / "old.safetensors")[1] == {"state": "{}"}
+
+
+def test_moments_of_another_shape_are_refused(tmp_path):
+    """As a state has them that was written before the optimiser saw weights in memory order."""
+    path = tmp_path / "state.safetensors"
+    network, average, optimiser = made()
+    stepped(network, average, optimiser, 1)
+    save_state(path, network, average.network, optimiser, TrainingState(step=1))
+    tensors, notes = load_tensors(path)
+    tensors["optimiser.0.exp_avg"] = tensors["optimiser.0.exp_avg"].movedim(1, -1)
+    save_tensors(path, tensors, notes)
+    with pytest.raises(
+        RunError, match=r"exp_avg of shape \(3, 3, 3, 1\) for weights \(3, 1, 3, 3\).*remove it"
+    ):
+        load_state(path, network, average.network, optimiser)

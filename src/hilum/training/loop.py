@@ -20,6 +20,7 @@ from hilum.training.losses import Wanted, activate, find_loss
 from hilum.training.memory import out_of_memory
 from hilum.training.optimisation import (
     WeightAverage,
+    Weights,
     channels_last,
     learning_rate,
     make_optimiser,
@@ -82,7 +83,8 @@ class Trainer:
     def __post_init__(self) -> None:
         self.network = channels_last(self.network.to(self.fabric.device)).train()
         self.average = WeightAverage(self.network, self.plan.training.ema)
-        self.optimiser = make_optimiser(self.network, self.plan.training)
+        self.weights = Weights(self.network)
+        self.optimiser = make_optimiser(self.weights.views, self.plan.training)
         self.loss = find_loss(self.plan.training.loss)
         self._wrapped, self._stepper = self.fabric.setup(self.network, self.optimiser)
         self._statistics = list(self.network.buffers())
@@ -113,7 +115,7 @@ class Trainer:
         """Go on with smaller batches than planned."""
         self.plan = self.plan.model_copy(deep=True)
         self.plan.training.batch, self.halved = batch, True
-        self._stepper.zero_grad(set_to_none=True)
+        self.weights.clear_gradients()
         if self.fabric.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -137,15 +139,16 @@ class Trainer:
         factor = factor_at(settings, step, steps)
         drawn = draw_batch(self._shrunk(factor), coarser_plan(settings, factor), self.fold, own)
         batch = drawn.to(self.fabric.device)
-        torch.manual_seed(hash((settings.seed, self.fold, own)) % 2**31)
+        _seed(self.fabric.device, hash((settings.seed, self.fold, own)) % 2**31)
         _copy(self._statistics, self._before)
         logits = self._wrapped(batch.x).float()
         wanted = Wanted(batch.y, batch.known, batch.weight, self.classes, self.plan.model.activation)
         loss = self.loss(logits, wanted)
-        self._stepper.zero_grad(set_to_none=True)
+        self.weights.clear_gradients()
         if not all_agree(self.fabric, math.isfinite(loss.item()) and _finite(self._statistics)):
             return self._skipped(logits, batch)
         self.fabric.backward(loss)
+        self.weights.take_gradients()
         norm = self.fabric.clip_gradients(
             self._wrapped, self._stepper, max_norm=settings.clip or math.inf, error_if_nonfinite=False
         )
@@ -166,6 +169,14 @@ class Trainer:
         """A step that moves nothing, the running statistics of the normalisation included."""
         _copy(self._before, self._statistics)
         return math.nan, logits.detach(), batch
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed what the network draws from; `torch.manual_seed` visits every kind of device, which takes time."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def _finite(statistics: Sequence[Tensor]) -> bool:

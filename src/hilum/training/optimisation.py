@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -20,10 +21,39 @@ def channels_last(network: nn.Module) -> nn.Module:
     return network
 
 
-def make_optimiser(network: nn.Module, plan: TrainingPlan) -> torch.optim.Optimizer:
+class Weights:
+    """A network's weights as its optimiser sees them: `views`, whose axes follow memory.
+
+    PyTorch's fused optimisers copy what lies channels last before and after every step, which takes as
+    long as the step. The views share the network's memory; gradients are handed over before each step.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._of = list(network.parameters())
+        self.views = [nn.Parameter(_in_memory_order(p.detach()), p.requires_grad) for p in self._of]
+
+    def take_gradients(self) -> None:
+        """Give the views the gradients that the network's parameters have."""
+        for view, parameter in zip(self.views, self._of, strict=True):
+            gradient = parameter.grad
+            view.grad = None if gradient is None else _in_memory_order(gradient).contiguous()
+
+    def clear_gradients(self) -> None:
+        """Let go of all gradients."""
+        for parameter in (*self.views, *self._of):
+            parameter.grad = None
+
+
+def _in_memory_order(tensor: torch.Tensor) -> torch.Tensor:
+    """Weights (O, I, *S), which `channels_last` lays out with I innermost, as (O, *S, I)."""
+    return tensor.movedim(1, -1) if tensor.ndim in (4, 5) else tensor
+
+
+def make_optimiser(parameters: Iterable[nn.Parameter], plan: TrainingPlan) -> torch.optim.Optimizer:
     """The optimiser of a plan; norms and biases are not decayed."""
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.ndim <= 1]
+    parameters = list(parameters)
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": plan.weight_decay},
         {"params": vectors, "weight_decay": 0.0},

@@ -81,7 +81,7 @@ def load_state(
         network.load_state_dict(_part(tensors, "network."))
         average.load_state_dict(_part(tensors, "average."))
         optimiser.load_state_dict(_optimiser_dict(optimiser, _part(tensors, "optimiser.")))
-        _lay_out_as_weights(optimiser)
+        _check_moments(optimiser)
         saved = json.loads(notes["state"])
         return TrainingState(
             step=int(saved["step"]),
@@ -162,9 +162,9 @@ def _optimiser_dict(optimiser: torch.optim.Optimizer, flat: Mapping[str, Tensor]
     return {"state": slots, "param_groups": groups}
 
 
-def _lay_out_as_weights(optimiser: torch.optim.Optimizer) -> None:
-    """Give moments the memory layout of their weights: fused steps walk both side by side."""
+def _check_moments(optimiser: torch.optim.Optimizer) -> None:
+    """Raise ValueError where moments have another shape than their weights: a state of an older Hilum."""
     for weight, slots in optimiser.state.items():
         for slot, value in slots.items():
-            if isinstance(value, Tensor) and value.shape == weight.shape:
-                slots[slot] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+            if isinstance(value, Tensor) and value.ndim and value.shape != weight.shape:
+                raise ValueError(f"{slot} of shape {tuple(value.shape)} for weights {tuple(weight.shape)}")
