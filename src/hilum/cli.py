@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from hilum.errors import HilumError
+from hilum.files import plain
 from hilum.reporting.terminal import progress_bar, score_lines, submission_lines
 from hilum.training.stopping import sigterm_as_ctrl_c
 
@@ -315,12 +316,13 @@ def measure(
     as_json: Json = False,
 ) -> None:
     """Measure masks: area with its unit, regions, share of the image."""
+    from hilum.tasks.mask_files import area_text
     from hilum.verbs.measure import measure as measure_masks
 
     rows, regions = measure_masks(masks, spacing=spacing, out=out, objects=objects)
     lines = [
-        f"{row['case']}  {row['target']}: {row['area']:,.6g} {row['unit']} ({row['share_percent']:.2f} %), "
-        f"{row['regions']} region{'' if row['regions'] == 1 else 's'}"
+        f"{row['case']}  {row['target']}: {area_text(row)}, {row['regions']} "
+        f"region{'' if row['regions'] == 1 else 's'}"
         for row in rows
     ]
     _say(as_json, {"measurements": rows, "regions": regions}, lines)
@@ -482,7 +484,8 @@ def _how_to_go_on(words: list[str]) -> str:
 
 
 def _say(as_json: bool, content: Any, lines: list[str]) -> None:
-    typer.echo(json.dumps(content, default=str, ensure_ascii=False) if as_json else "\n".join(lines))
+    as_text = functools.partial(json.dumps, default=str, ensure_ascii=False, allow_nan=False)
+    typer.echo(as_text(plain(content)) if as_json else "\n".join(lines))
 
 
 def _size(text: str) -> tuple[int, int]:

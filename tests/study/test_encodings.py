@@ -102,6 +102,31 @@ def test_numbered_objects_are_one_target_with_a_word(tmp_path):
     assert "numbered objects" in coding.doubt
 
 
+@pytest.mark.parametrize("objects", [40, 100, 200, 255])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_up_to_255_numbered_objects_are_one_target_too(tmp_path, objects, kind):
+    """Most of the picture is background; every object is inside, not only those of high numbers."""
+    array = np.zeros((400, 400), kind)
+    for number in range(objects):
+        y, x = divmod(number, 16)
+        array[25 * y + 4 : 25 * y + 10, 25 * x + 4 : 25 * x + 11] = number + 1
+    Pillow.fromarray(array).save(tmp_path / "a.png")
+    coding = coding_of(tmp_path / "a.png")
+    assert coding.numbered
+    assert "numbered objects" in coding.doubt
+    assert decoded(tmp_path / "a.png", coding.parts[0][1]).sum() == objects * 6 * 7
+
+
+def test_soft_masks_are_not_taken_for_numbered_objects(tmp_path):
+    """A probability that falls off slowly has as many values; half of it is inside."""
+    y, x = np.mgrid[:300, :300]
+    soft = 255 * np.exp(-(((y - 150) / 90) ** 2) - ((x - 150) / 70) ** 2)
+    Pillow.fromarray(soft.astype(np.uint8)).save(tmp_path / "a.png")
+    coding = coding_of(tmp_path / "a.png")
+    assert not coding.numbered
+    assert coding.parts == (("", Encoding("threshold", 127.0)),)
+
+
 def test_looks_like_mask(tmp_path, save, picture, disc):
     assert looks_like_mask(Source(save(tmp_path / "m.jpg", disc((64, 80)).astype(np.uint8) * 255)))
     assert looks_like_mask(Source(save(tmp_path / "e.png", np.zeros((64, 80), np.uint8))))

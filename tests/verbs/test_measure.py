@@ -1,6 +1,9 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK
 from PIL import Image as Pillow
 
 import hilum
@@ -31,3 +34,21 @@ def test_without_a_spacing_pixels_are_counted(mask_file, disc):
 def test_a_wrong_spacing_says_how_to_write_one(mask_file, spacing):
     with pytest.raises(HilumError):
         hilum.measure([mask_file], spacing=spacing)
+
+
+def test_volumes_are_measured_on_the_command_line_too(command, tmp_path):
+    ball = np.zeros((6, 8, 10), np.uint8)
+    ball[1:4, 2:6, 3:8] = 1
+    volume = SimpleITK.GetImageFromArray(ball)
+    volume.SetSpacing((0.5, 0.5, 2.0))
+    SimpleITK.WriteImage(volume, str(tmp_path / "ball.nii.gz"))
+    done = command("measure", tmp_path / "ball.nii.gz")
+    assert done.code == 0
+    assert done.out.strip() == "ball  mask: 30 mm³ (12.5 %), 1 region"
+
+
+def test_json_for_machines_holds_no_nan(command, mask_file):
+    """Without a probability map the mean probability of a region is not known."""
+    done = command("measure", mask_file, "--json")
+    content = json.loads(done.out, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+    assert content["regions"][0]["mean_probability"] is None

@@ -8,6 +8,7 @@ from PIL import Image as Pillow
 
 import hilum
 from hilum.errors import HilumError, ImageError, RunError, StudyError
+from hilum.verbs.predict import find_cases
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_the_table_measures_the_masks_beside_it(delivered):
 
 def test_images_with_labels_are_scored(phantom_run, phantom_study, tmp_path):
     done = hilum.predict(phantom_run.folder, phantom_study, tmp_path / "out", device="cpu")
-    assert done.cases == 6
+    assert done.cases == 8, "two images of the study have no masks: they are predicted, and not scored"
     assert done.summary["targets"]["Parenchyma"]["dice"]["cases"] == 6
     written = json.loads((tmp_path / "out" / "evaluation" / "summary.json").read_text())
     assert written["targets"]["Parenchyma"]["dice"]["mean"] > 0
@@ -122,3 +123,29 @@ def test_openvino_does_not_train_or_explain(phantom_run, phantom_study, tmp_path
     assert "openvino" in done.err
     with pytest.raises(HilumError, match="predicts alone"):
         hilum.explain(phantom_run.folder, phantom_study, tmp_path / "out", device="openvino")
+
+
+def test_images_that_nobody_annotated_are_predicted_beside_those_that_are(
+    phantom_run, phantom_study, tmp_path
+):
+    """The usual way: a few of many images annotated, all of them in one folder."""
+    originals = sorted((phantom_study / "train" / "Original_0.2").iterdir())
+    for number, path in enumerate(originals[:4]):
+        for folder in ("Original_0.2", "Parenchyma_0.2", "SevereInflammation_0.2")[: 3 if number < 2 else 1]:
+            (tmp_path / "mine" / folder).mkdir(parents=True, exist_ok=True)
+            source = next((phantom_study / "train" / folder).glob(f"{path.stem}.*"))
+            shutil.copy(source, tmp_path / "mine" / folder)
+    cases = find_cases([tmp_path / "mine"], phantom_run.plan)
+    assert [case.name for case in cases] == [path.stem for path in originals[:4]]
+    assert [bool(case.masks) for case in cases] == [True, True, False, False]
+
+
+def test_an_image_to_predict_keeps_apart_from_an_annotated_one_of_its_name(
+    phantom_run, phantom_study, tmp_path
+):
+    shutil.copytree(phantom_study, tmp_path / "study")
+    annotated = sorted((tmp_path / "study" / "train" / "Original_0.2").iterdir())[0]
+    shutil.copy(annotated, tmp_path / "study" / "pred" / "Original_0.2")
+    names = [case.name for case in find_cases([tmp_path / "study"], phantom_run.plan)]
+    assert len(names) == len(set(names)) == 9
+    assert annotated.stem in names

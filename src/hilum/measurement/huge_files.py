@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +20,10 @@ from hilum.measurement.objects import Objects
 from hilum.measurement.spool import Row
 from hilum.measurement.stitching import Stitcher
 from hilum.measurement.table import rows_of
-from hilum.study.encodings import coding_of_values
+from hilum.study.encodings import Coding, are_flat, coding_of_values
 from hilum.study.study import Encoding
 
+log = logging.getLogger(__name__)
 ROWS, COLUMNS = 512, 4096
 
 
@@ -46,9 +48,9 @@ def measure_huge(
             numbers, regions = found.regions(used)
             row, own = rows_of(case, name, regions, used, pixels, numbers)
             return [row], own
-        coding = coding_of_values(_values(pyramid))
-        if coding.doubt:
-            raise HilumError(f"{shown(file)}: {coding.doubt}")
+        coding = coding_of_values(_values(pyramid), lambda: are_flat(part for _, _, part in windows(pyramid)))
+        if problem := problem_with(shown(file), coding):
+            raise HilumError(problem)
         stitchers = {part or name: (encoding, Stitcher(pyramid.shape)) for part, encoding in coding.parts}
         for y, x, part in windows(pyramid):
             for encoding, stitcher in stitchers.values():
@@ -59,6 +61,14 @@ def measure_huge(
             rows.append(row)
             region_rows += own
         return rows, region_rows
+
+
+def problem_with(where: object, coding: Coding) -> str:
+    """Why files are hardly masks, or ""; numbered objects are only warned of."""
+    if coding.numbered:
+        log.warning("%s: %s; say --objects to measure each by itself", where, coding.doubt)
+        return ""
+    return f"{where}: {coding.doubt}" if coding.doubt else ""
 
 
 def windows(pyramid: Pyramid) -> Iterator[tuple[int, int, NDArray[Any]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from hilum.image.image import Image
 from hilum.image.pyramid import is_huge, is_zarr
 from hilum.image.readers import read_indices, readable
 from hilum.image.spacing import Spacing, unknown_spacing
-from hilum.measurement.huge_files import measure_huge
+from hilum.measurement.huge_files import measure_huge, problem_with
 from hilum.measurement.objects import Objects
 from hilum.measurement.spool import Row
 from hilum.measurement.table import measure_masks, rows_of
@@ -20,8 +19,6 @@ from hilum.study.encodings import Coding, find_coding, inside, open_mask
 from hilum.study.study import Source
 
 MASK = "mask"
-
-log = logging.getLogger(__name__)
 
 
 def measure_files(
@@ -46,7 +43,7 @@ def measure_files(
         small = [file for file in files if not is_huge(file)]
         coding = find_coding([Source(file) for file in small]) if small and not objects else Coding(())
         name = folder.resolve().name if len(folders) > 1 else MASK
-        problems += _doubt(folder, coding)
+        problems += [problem] if (problem := problem_with(folder, coding)) else []
         for file in files:
             try:
                 found = (
@@ -77,16 +74,6 @@ def _expand(paths: Iterable[Path]) -> Sequence[Path]:
     if not files:
         raise HilumError("nothing to measure: give mask images or a folder of them")
     return list(dict.fromkeys(files))
-
-
-def _doubt(folder: Path, coding: Coding) -> list[str]:
-    """A problem where files of a folder are hardly masks; numbered objects are only warned of."""
-    if not coding.doubt:
-        return []
-    numbered = coding.parts[0][1].kind == "threshold" and coding.parts[0][1].value == 0.5
-    if numbered:
-        log.warning("%s: %s; say --objects to measure each by itself", folder, coding.doubt)
-    return [] if numbered else [f"{folder}: {coding.doubt}"]
 
 
 def _measure(

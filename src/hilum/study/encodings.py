@@ -31,14 +31,20 @@ from hilum.study.study import Encoding, Finding, MaskSource, Source, Study
 _SAMPLE = 24
 _EVERY = 3000
 _RINGING = 0.97
+_FLAT = 0.6
+_AT_ENDS = 0.6
 
 
 @dataclass(frozen=True)
 class Coding:
-    """How the mask files of one target are coded: its parts with names ("" for the target itself)."""
+    """How the mask files of one target are coded: its parts with names ("" for the target itself).
+
+    `numbered` says that each value is an object of its own; taken together they are one target.
+    """
 
     parts: tuple[tuple[str, Encoding], ...]
     doubt: str = ""
+    numbered: bool = False
 
 
 def resolve_encodings(study: Study, sample: int = _SAMPLE) -> Study:
@@ -143,25 +149,38 @@ def find_coding(sources: Sequence[Source], sample: int = _SAMPLE) -> Coding:
         return _colour_coding(sources[:_EVERY], images)
     values = _values(images)
     every = (image for image in map(_indices, sources[:_EVERY]) if image is not None)
-    return _index_coding(values, palette, lambda: _values(every) if len(values) <= FEW else values)
+    return _index_coding(
+        values,
+        palette,
+        lambda: _values(every) if len(values) <= FEW else values,
+        lambda: are_flat(image.array[0] for image in images),
+    )
 
 
-def coding_of_values(values: Counter[float]) -> Coding:
-    """How a grey mask with these values, each with the number of its pixels, is coded."""
-    return _index_coding(values, False, lambda: values)
+def coding_of_values(values: Counter[float], flat: Callable[[], bool]) -> Coding:
+    """How a grey mask with these values, each with the number of its pixels, is coded.
+
+    `flat` is asked, where values leave it open, whether the mask `are_flat`.
+    """
+    return _index_coding(values, False, lambda: values, flat)
 
 
-def _index_coding(values: Counter[float], palette: bool, collect: Callable[[], Counter[float]]) -> Coding:
-    """Coding of grey or palette values from a sample; `collect` looks at every file."""
+def _index_coding(
+    values: Counter[float],
+    palette: bool,
+    collect: Callable[[], Counter[float]],
+    flat: Callable[[], bool],
+) -> Coding:
+    """Coding of grey or palette values from a sample; `collect` looks at every file, `flat` at neighbours."""
     inside = sorted(value for value in values if value != 0)
     whole = all(float(value).is_integer() and value > 0 for value in inside)
     if len(inside) > FEW or not whole:
-        return _threshold_coding(values)
+        return _threshold_coding(values, flat)
     if not palette and inside[:1] == [255] and len(inside) == 1:
         return Coding((("", Encoding("threshold", 127.0)),))
     inside = sorted(value for value in collect() if value != 0)
     if len(inside) > FEW or (not palette and _ringing(values)):
-        return _threshold_coding(values)
+        return _threshold_coding(values, flat)
     if len(inside) > 1 and (palette or inside[-1] != 1):
         return Coding(tuple((f"index-{value:g}", Encoding("index", value)) for value in inside))
     if palette and inside:
@@ -174,12 +193,12 @@ def _between(high: float) -> Encoding:
     return Encoding("threshold", float(high // 2) if high > 1 else high / 2)
 
 
-def _threshold_coding(values: Counter[float]) -> Coding:
+def _threshold_coding(values: Counter[float], flat: Callable[[], bool]) -> Coding:
     """Many values: 0 and the highest with ringing between, numbered objects, or no mask at all."""
     high = max(values)
-    if high > 255 and all(float(value).is_integer() for value in values) and not _ringing(values):
+    if _numbers_objects(values, flat):
         doubt = f"{len(values) - 1} values up to {high:g}: taken as numbered objects of one target"
-        return Coding((("", Encoding("threshold", 0.5)),), doubt)
+        return Coding((("", Encoding("threshold", 0.5)),), doubt, numbered=True)
     if high > 1 and high <= 255:
         high = 255.0 if high > 127 else high
     share = _end_share(values, high)
@@ -192,6 +211,29 @@ def _threshold_coding(values: Counter[float]) -> Coding:
         )
     )
     return Coding((("", _between(high)),), doubt)
+
+
+def _numbers_objects(values: Counter[float], flat: Callable[[], bool]) -> bool:
+    """Whether values are the numbers of objects and not shades: whole, not massed near both ends.
+
+    Up to 255 shades of soft masks and probabilities look alike; there neighbours must mostly be equal.
+    """
+    high = max(values)
+    if not all(float(value).is_integer() and value >= 0 for value in values) or _ringing(values):
+        return False
+    inside = Counter({value: number for value, number in values.items() if value > 0})
+    return high > 255 or (_end_share(inside, high) < _AT_ENDS and len(inside) >= high / 2 and flat())
+
+
+def are_flat(masks: Iterable[NDArray[Any]]) -> bool:
+    """Whether of the pixels (..., Y, X) above 0 most have a neighbour along x of the same value."""
+    pairs = equal = 0
+    for mask in masks:
+        left, right = mask[..., :-1], mask[..., 1:]
+        both = (left > 0) & (right > 0)
+        pairs += int(np.count_nonzero(both))
+        equal += int(np.count_nonzero(both & (left == right)))
+    return equal >= _FLAT * pairs > 0
 
 
 def _ringing(values: Counter[float]) -> bool:

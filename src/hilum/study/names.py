@@ -172,20 +172,21 @@ def printable(text: str) -> str:
     return "".join("_" if unicodedata.category(letter) in ("Cc", "Cf", "Cs") else letter for letter in text)
 
 
-def unique_names(keys: Sequence[tuple[str, ...]]) -> list[str]:
-    """Case names from path parts: as few trailing parts as tell all apart, joined by slashes.
+def unique_names(keys: Sequence[tuple[str, ...]], taken: Iterable[str] = ()) -> list[str]:
+    """Case names from path parts: as few trailing ones as tell all apart, and from `taken`, with slashes.
 
     >>> unique_names([("train", "a", "1"), ("train", "b", "1")])
     ['a/1', 'b/1']
     """
     clean = [tuple(_safe_part(part) for part in key) for key in keys]
+    gone = set(taken)
     longest = max((len(key) for key in clean), default=1)
     names = ["/".join(key) for key in clean]
     for depth in range(1, longest + 1):
         tails = ["/".join(key[-depth:]) for key in clean]
-        if len(set(tails)) == len(tails):
+        if len(set(tails)) == len(tails) and gone.isdisjoint(tails):
             return tails
-    return _numbered(names)
+    return _numbered(names, gone)
 
 
 def _safe_part(part: str) -> str:
@@ -198,8 +199,8 @@ def _safe_part(part: str) -> str:
     return f"{text.encode()[: _LONGEST - 9].decode(errors='ignore')}~{digest}"
 
 
-def _numbered(names: Sequence[str]) -> list[str]:
-    taken: set[str] = set()
+def _numbered(names: Sequence[str], gone: Iterable[str] = ()) -> list[str]:
+    taken = set(gone)
     result = []
     for name in names:
         unique, count = name, 2

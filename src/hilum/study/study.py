@@ -106,7 +106,8 @@ class Study:
     """A folder understood: its layout, cases, targets or classes, and what looks wrong.
 
     `exclusive` is True where each pixel (or image) belongs to one target (or class) at most.
-    `grouping` says in words where the groups come from.
+    `grouping` says in words where the groups come from. `unannotated` are images that belong to the study
+    and that nobody has annotated: there is nothing to learn from them, but they can be predicted.
     """
 
     root: Path
@@ -117,6 +118,7 @@ class Study:
     exclusive: bool = False
     grouping: str = "every image its own group"
     findings: tuple[Finding, ...] = ()
+    unannotated: tuple[Case, ...] = ()
 
     @property
     def groups(self) -> tuple[str, ...]:

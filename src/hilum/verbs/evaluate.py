@@ -26,12 +26,13 @@ def evaluate(
         with held(opened.folder):
             return tasks.get_task(opened.plan.task).evaluate(opened, opened.study)
     cases = find_cases([folder], opened.plan)
-    if not any(case.masks or case.labels or case.marks for case in cases):
+    labelled = [case for case in cases if case.masks or case.labels or case.marks is not None]
+    if not labelled:
         raise StudyError(
             f"{folder}: carries no labels of {', '.join(opened.plan.data.outputs)}; use hilum predict"
         )
     target = Path(out) if out else opened.folder / "evaluated" / Path(folder).resolve().name
-    return predict(run, folder, target).summary
+    return predict(run, labelled, target).summary
 
 
 def evaluate_submission(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from hilum.study.listing import list_folder
 from hilum.study.masks import read_case_image
 from hilum.study.names import stem, unique_names
 from hilum.study.open import understand
-from hilum.study.study import Case, Source
+from hilum.study.study import Case, Source, Study
 from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
 from hilum.training.run import Run, load_network
 from hilum.verbs.huge import Blocks, check_out, forget, huge, predict_huge, small_enough
@@ -46,7 +46,7 @@ class Delivered:
 
 def predict(
     run: str | Path,
-    images: Sequence[str | Path] | str | Path,
+    images: Sequence[str | Path | Case] | str | Path,
     out: str | Path,
     *,
     probabilities: bool = False,
@@ -62,7 +62,7 @@ def predict(
     coco: bool = False,
     dicom_seg: bool = False,
 ) -> Delivered:
-    """Predict images (files or folders) with all folds of a run together; scores where labels are there.
+    """Predict images (files, folders, cases) with all folds of a run together; scores where labels are there.
 
     `run` is the folder of a run or a bundle of one.
     `submission` names a challenge's file to write besides ("kaggle-rle"). Huge images go block by block;
@@ -111,37 +111,44 @@ def load_predictor(run: Run, device: str = "auto") -> Predictor:
     return make_predictor([engine(one, plan) for one in networks] if engine else networks, plan)
 
 
-def find_cases(images: Sequence[str | Path], plan: Plan) -> list[Case]:
+def find_cases(images: Sequence[str | Path | Case], plan: Plan) -> list[Case]:
     """The cases behind files and folders; a folder that is a study of the plan's outputs keeps its labels.
 
-    Raises StudyError where nothing is found, ImageError where a file does not exist.
+    Images of such a study that nobody has annotated are predicted, too. Raises StudyError where nothing is
+    found, ImageError where a file does not exist.
     """
     cases: list[Case] = []
-    plain: list[Path] = []
-    for path in map(Path, images):
+    plain: list[Case] = []
+    for given in images:
+        if isinstance(given, Case):
+            cases.append(given)
+            continue
+        path = Path(given)
         if not path.exists():
             raise ImageError(f"{path}: no such file or folder")
-        if is_zarr(path):
-            plain.append(path)
-            continue
-        labelled = _labelled(path, plan) if path.is_dir() or path.suffix in (".csv", ".npz") else []
-        cases += labelled
-        if not labelled:
-            plain += _image_files(path) if path.is_dir() else [path]
-    names = unique_names([_key(path) for path in plain])
-    cases += [Case(name, Source(path)) for name, path in zip(names, plain, strict=True)]
+        study = _labelled(path, plan)
+        if study:
+            cases += study.cases
+            plain += study.unannotated
+        else:
+            files = _image_files(path) if path.is_dir() and not is_zarr(path) else [path]
+            plain += [Case("", Source(file)) for file in files]
+    names = unique_names([_key(case.image.path) for case in plain], {case.name for case in cases})
+    cases += [replace(case, name=name) for name, case in zip(names, plain, strict=True)]
     if not cases:
         raise StudyError(f"{', '.join(map(str, images))}: no image found")
     return cases
 
 
-def _labelled(folder: Path, plan: Plan) -> list[Case]:
+def _labelled(path: Path, plan: Plan) -> Study | None:
+    """The study that a path is, where it knows any of the plan's outputs."""
+    if is_zarr(path) or not (path.is_dir() or path.suffix in (".csv", ".npz")):
+        return None
     try:
-        study = understand(folder)
+        study = understand(path)
     except HilumError:
-        return []
-    known = set(plan.data.outputs) & {*study.targets, *study.classes}
-    return list(study.cases) if known else []
+        return None
+    return study if set(plan.data.outputs) & {*study.targets, *study.classes} else None
 
 
 def _image_files(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,7 +37,11 @@ def recognise(listing: Listing) -> Study | None:
     extra = {listing.path(paths[0]): paths[1:] for paths in channels.values()}
     cases = tuple(_case(listing, case, labels, extra[case.image.path]) for case in study.cases)
     exclusive = all(len(values) == 1 for values in labels.values())
-    return Study(listing.root, study.layout, cases, tuple(labels), (), exclusive, "", study.findings)
+    bare = tuple(
+        replace(case, channels=tuple(Source(listing.path(path)) for path in extra[case.image.path]))
+        for case in study.unannotated
+    )
+    return replace(study, cases=cases, targets=tuple(labels), exclusive=exclusive, unannotated=bare)
 
 
 def _part(path: PurePosixPath) -> str:

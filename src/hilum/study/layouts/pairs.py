@@ -47,7 +47,8 @@ def paired_study(
     masks: Mapping[str, Keyed],
 ) -> Study:
     """A study of the images that have at least one mask, with findings about everything else."""
-    annotated = [key for key in images if any(key in of_target for of_target in masks.values())]
+    annotated = [key for key in images if _has_mask(key, masks)]
+    bare = {key: paths[0] for key, paths in images.items() if not _has_mask(key, masks)}
     names = unique_names(annotated)
     cases = tuple(
         _case(listing, name, images[key][0], {target: of[key] for target, of in masks.items() if key in of})
@@ -56,10 +57,23 @@ def paired_study(
     findings = (
         *_twins(images),
         *_without_image(images, masks),
-        *_without_mask(images, masks),
+        *_without_mask(images, bare),
         *_partly(names, annotated, masks),
     )
-    return Study(listing.root, layout, cases, targets=tuple(masks), grouping="", findings=findings)
+    rest = unannotated(listing, bare)
+    return Study(listing.root, layout, cases, tuple(masks), (), False, "", findings, rest)
+
+
+def unannotated(listing: Listing, images: Mapping[Key, PurePosixPath]) -> tuple[Case, ...]:
+    """Images without any annotation as cases to predict."""
+    names = unique_names(list(images))
+    return tuple(
+        Case(name, Source(listing.path(path))) for name, path in zip(names, images.values(), strict=True)
+    )
+
+
+def _has_mask(key: Key, masks: Mapping[str, Keyed]) -> bool:
+    return any(key in of_target for of_target in masks.values())
 
 
 def _case(
@@ -96,13 +110,8 @@ def _without_image(images: Keyed, masks: Mapping[str, Keyed]) -> tuple[Finding, 
     return tuple(findings)
 
 
-def _without_mask(images: Keyed, masks: Mapping[str, Keyed]) -> tuple[Finding, ...]:
+def _without_mask(images: Keyed, bare: Mapping[Key, PurePosixPath]) -> tuple[Finding, ...]:
     """Images without any mask: a note where their whole split has none, else a warning."""
-    bare = {
-        key: paths[0]
-        for key, paths in images.items()
-        if not any(key in of_target for of_target in masks.values())
-    }
     splits = {split_of(paths[0]) for key, paths in images.items() if key not in bare}
     findings = []
     for severity in ("note", "warning"):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from hilum.study.layouts.pairs import UNKNOWN
+from hilum.study.layouts.pairs import UNKNOWN, unannotated
 from hilum.study.listing import Listing
 from hilum.study.names import DEFAULT_TARGET, counted, is_image_word, listed, natural, stem, unique_names
 from hilum.study.study import Case, Finding, MaskSource, Source, Study
@@ -65,6 +65,10 @@ def _study(
         (target,),
         grouping=grouping,
         findings=_unpaired(images, masks, len(readers)),
+        unannotated=unannotated(
+            listing,
+            {(*key[0].parts, key[1]): path for key, path in images.items() if key not in masks},
+        ),
     )
 
 
