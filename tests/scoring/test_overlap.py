@@ -106,3 +106,11 @@ def test_what_is_no_probability(bad):
 def test_thresholds_must_ascend():
     with pytest.raises(HilumError, match="ascending"):
         dice_at_thresholds(np.array([0.1]), np.array([True]), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 0.5 / 255, 76.5 / 255, 127.5 / 255, 0.3, 1.0, 1.001])
+def test_a_curve_is_read_where_masks_are_decided(threshold):
+    """Half-way between two levels it is the upper one that is marked."""
+    rng = np.random.default_rng(3)
+    levels, truth = rng.integers(0, 256, (40, 50)).astype(np.uint8), rng.random((40, 50)) < 0.3
+    assert dice_curve(levels, truth).at(threshold) == overlap(levels >= threshold * 255, truth)

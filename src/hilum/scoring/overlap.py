@@ -134,8 +134,13 @@ class DiceCurve:
         return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     def at(self, threshold: float) -> Overlap:
-        """The overlap at the curve's threshold nearest to `threshold`."""
-        index = int(np.argmin(np.abs(self.thresholds - threshold)))
+        """The overlap of the mask at or above `threshold`: at the curve's first threshold not below it.
+
+        Exact where the curve has all levels that the probability has, as those of `dice_curve` do.
+        """
+        index = int(np.searchsorted(self.thresholds, threshold - 1e-12))
+        if index == len(self.thresholds):
+            return Overlap(0, 0, self.truth_pixels)
         return Overlap(int(self.tp[index]), int(self.fp[index]), int(self.fn[index]))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hilum.scoring.overlap import DiceCurve, Overlap
+from hilum.scoring.overlap import DiceCurve
 from hilum.scoring.ranking import auc
 from hilum.scoring.thresholds import Cut, Own, image_threshold
 
@@ -127,17 +127,11 @@ def _best(seen: Sequence[Seen], cut: Cut) -> float:
 
 def _kept(one: Seen, cut: Cut) -> float:
     own = image_threshold(one.counts, cut) if isinstance(cut, Own) else cut
-    return _at(one.curve, own).challenge_dice
+    return one.curve.at(own).challenge_dice
 
 
 def _suppressed(one: Seen) -> float:
     return 1.0 if one.empty else 0.0
-
-
-def _at(curve: DiceCurve, cut: float) -> Overlap:
-    """The overlap where the probability is at or above `cut`, exactly as masks are decided on."""
-    index = min(int(np.searchsorted(curve.thresholds, cut - 1e-12)), len(curve.thresholds) - 1)
-    return Overlap(int(curve.tp[index]), int(curve.fp[index]), int(curve.fn[index]))
 
 
 def presence_record(fit: FittedPresence, used: bool) -> dict[str, Any]:
