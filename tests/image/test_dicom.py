@@ -159,6 +159,12 @@ def test_gantry_tilt_is_told(tmp_path, caplog):
     image = read_series(folder(tmp_path, files))
     assert "gantry tilt" in image.notes[0]
     assert "5.4 mm" in caplog.text
+    assert probe(tmp_path).geometry is None, "nothing is compared with rough places"
+
+
+def test_the_header_says_where_the_volume_lies(tmp_path):
+    folder(tmp_path, [slice_bytes(z) for z in (5, 0, 2.5)])
+    assert probe(tmp_path).geometry == read_series(tmp_path).geometry
 
 
 def test_localisers_are_left_out_with_a_note(tmp_path):

@@ -18,7 +18,7 @@ def test_a_coronal_stack_goes_to_the_back():
     np.testing.assert_array_equal(axes_of(header((0, 0, 0)))[2], (0, 1, 0))
     assert position_of(header((5, 7, 9))) == 7
     assert np.isnan(position_of(SimpleNamespace()))
-    geometry, notes = stack_geometry(Path("a"), header((5, 7, 9)), header((5, 27, 9)))
+    geometry, notes = stack_geometry(header((5, 7, 9)), header((5, 27, 9)))
     assert geometry.origin == (5, 7, 9)
     np.testing.assert_array_equal(np.reshape(geometry.direction, (3, 3)), [[1, 0, 0], [0, 0, 1], [0, -1, 0]])
     assert notes == ()

@@ -1,10 +1,16 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from hilum.errors import ImageError, StudyError
+from hilum.image.image import Geometry, Image
 from hilum.image.spacing import Spacing
+from hilum.image.volume import write_volume
+from hilum.study.check import check_study
 from hilum.study.masks import read_case_image, read_masks, read_reader_masks
-from hilum.study.study import Case, Encoding, MaskSource, Source
+from hilum.study.study import Case, Encoding, MaskSource, Source, Study
 
 ABOVE = Encoding("threshold", 127.0)
 
@@ -81,3 +87,66 @@ def test_missing_entry_of_an_archive(tmp_path):
         read_case_image(Case("c", Source(tmp_path / "a.npz", "other", 0)))
     with pytest.raises(ImageError, match="3"):
         read_case_image(Case("c", Source(tmp_path / "a.npz", "images", 3)))
+
+
+def volume_of(array, origin=(-90.0, -120.0, -300.0), direction=(1, 1, 1), sizes=(2.5, 0.7, 0.6)):
+    geometry = Geometry(origin, tuple(np.diag(direction).astype(float).ravel()))
+    return Image(array[np.newaxis], Spacing(sizes, "mm"), geometry=geometry)
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A case of one scan, and what writes its mask: the truth (Z, Y, X) and how it is stored."""
+    truth = np.zeros((6, 20, 16), np.uint8)
+    truth[1:3, 2:7, 3:5] = 255
+    write_volume(tmp_path / "scan.nii.gz", volume_of(truth.astype(np.int16)))
+
+    def make(array=truth, **stored):
+        write_volume(tmp_path / "mask.nii.gz", volume_of(array, **stored))
+        source = Source(tmp_path / "mask.nii.gz")
+        return Case("scan", Source(tmp_path / "scan.nii.gz"), {"nodule": MaskSource((source,), ABOVE)})
+
+    return truth > 0, make
+
+
+def test_a_mask_volume_stored_upside_down_is_turned(scan):
+    truth, make = scan
+    case = make(
+        truth[:, ::-1].astype(np.uint8) * 255, origin=(-90.0, -120 + 19 * 0.7, -300.0), direction=(1, -1, 1)
+    )
+    assert (read_masks(case, ["nodule"], truth.shape)[0][0] == truth).all()
+    assert check_study(Study(Path(), "pairs", (case,), ("nodule",))) == ()
+
+
+@pytest.mark.parametrize(
+    ("stored", "word"),
+    [
+        ({"direction": (1, -1, 1)}, "direction"),
+        ({"sizes": (2.5, 0.7, 0.9)}, "spacing"),
+        ({"origin": (-90.0, -120.0, -290.0)}, "origin"),
+    ],
+)
+def test_a_mask_volume_that_lies_elsewhere_is_refused(scan, stored, word):
+    truth, make = scan
+    case = make(**stored)
+    with pytest.raises(StudyError, match=word) as error:
+        read_masks(case, ["nodule"], truth.shape)
+    assert all(words in str(error.value) for words in ("scan.nii.gz", "mask.nii.gz", "resample it"))
+    for thorough in (False, True):
+        (finding,) = check_study(Study(Path(), "pairs", (case,), ("nodule",)), thorough)[:1]
+        assert (finding.severity, finding.message) == ("error", str(error.value))
+
+
+def test_a_mask_volume_that_says_no_place_is_taken_voxel_by_voxel(scan):
+    truth, make = scan
+    case = make(origin=(0.0, 0.0, 0.0), sizes=(1.0, 1.0, 1.0))
+    assert (read_masks(case, ["nodule"], truth.shape)[0][0] == truth).all()
+
+
+def test_channel_volumes_lie_on_one_grid(scan, tmp_path):
+    truth, make = scan
+    case = make()
+    turned = volume_of(truth[::-1].astype(np.int16), (-90.0, -120.0, -300 + 5 * 2.5), (1, 1, -1))
+    write_volume(tmp_path / "second.nii", turned)
+    both = read_case_image(replace(case, channels=(Source(tmp_path / "second.nii"),)))
+    assert (both.array[1] == truth).all()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import math
 import warnings
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from hilum.image.limits import DECODER_ERRORS, LIMIT_BYTES, check_index, decodin
 from hilum.image.readers import Header, Reader
 from hilum.image.spacing import Spacing, unknown_spacing
 
+_log = logging.getLogger(__name__)
 _SAME_MM = 0.01
 _SUFFIXES = (".dcm", ".dicom", ".ima")
 
@@ -95,7 +97,9 @@ def _series(path: Path, series: Series, limit_bytes: int) -> Image:
     places = np.array([one.position_mm for one in slices])
     step, uneven = slice_step(path, places, float(first.get("SliceThickness") or 1.0))
     rows, columns = (float(size) for size in first.PixelSpacing)
-    geometry, tilted = stack_geometry(path, slices[0].header, slices[-1].header)
+    geometry, tilted = stack_geometry(slices[0].header, slices[-1].header)
+    for note in tilted:
+        _log.warning("%s: %s", path, note)
     return Image(
         array[np.newaxis],
         Spacing((step, rows, columns), "mm"),
@@ -295,9 +299,11 @@ def _declared(path: Path, series: Series, uids: tuple[str, ...]) -> Header:
     slices, _ = _cleaned(path, series)
     places = len({round(one.position_mm / _SAME_MM) for one in slices})
     step = (slices[-1].position_mm - slices[0].position_mm) / max(places - 1, 1) or 1.0
-    return Header(
-        1, (places, *plane), dtype, Spacing((step, *_plane_spacing(header).sizes), "mm"), entries=uids
-    )
+    geometry, tilted = stack_geometry(slices[0].header, slices[-1].header)
+    spacing = Spacing((step, *_plane_spacing(header).sizes), "mm")
+    # Places in a tilted stack are rough: nothing may be compared with them.
+    placed = None if tilted else geometry
+    return Header(1, (places, *plane), dtype, spacing, entries=uids, geometry=placed)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ from numpy.typing import NDArray
 
 from hilum.errors import ImageError
 from hilum.image.image import Geometry
-
-_log = logging.getLogger(__name__)
 
 
 def axes_of(header: Any) -> NDArray[np.float64]:
@@ -56,7 +53,7 @@ def slice_step(path: Path, places: NDArray[np.float64], thickness: float) -> tup
     return float((places[-1] - places[0]) / (len(places) - 1)), notes
 
 
-def stack_geometry(path: Path, first: Any, last: Any) -> tuple[Geometry, tuple[str, ...]]:
+def stack_geometry(first: Any, last: Any) -> tuple[Geometry, tuple[str, ...]]:
     """Origin and direction as ITK has them, with a note where slices shift sideways (gantry tilt)."""
     axes = axes_of(first)
     start, end = (np.asarray(header.ImagePositionPatient, float) for header in (first, last))
@@ -64,6 +61,5 @@ def stack_geometry(path: Path, first: Any, last: Any) -> tuple[Geometry, tuple[s
     notes: tuple[str, ...] = ()
     if aside > max(1.0, 0.005 * float(np.linalg.norm(end - start))):
         notes = (f"gantry tilt: the stack shifts {aside:.3g} mm sideways; places in it are rough",)
-        _log.warning("%s: %s", path, notes[0])
     direction = tuple(float(value) for value in axes.T.ravel())
     return Geometry((float(start[0]), float(start[1]), float(start[2])), direction), notes

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from hilum.errors import HilumError, StudyError
 from hilum.image.readers import Header, probe
-from hilum.study.masks import fitted_spacing, size_mismatch
+from hilum.study.masks import fitted_spacing, misfit
 from hilum.study.names import counted, listed
 from hilum.study.study import Case, Finding, Source, Study
 from hilum.study.survey import check_marks, survey_study
@@ -41,14 +41,11 @@ def _check_case(case: Case) -> tuple[Finding, ...]:
     """Errors in the headers of one case: all of its files, not only the first that fails."""
     messages: list[str] = []
     image = _probed(case.image, messages)
-    for source in case.channels:
+    masks = (source for mask in case.masks.values() for source in mask.sources)
+    for source in dict.fromkeys((*case.channels, *masks)):
         other = _probed(source, messages)
-        if image and other and other.shape != image.shape:
-            messages.append(size_mismatch(case, source, image.shape, other.shape))
-    for source in dict.fromkeys(source for mask in case.masks.values() for source in mask.sources):
-        other = _probed(source, messages)
-        if image and other and other.shape != image.shape:
-            messages.append(size_mismatch(case, source, image.shape, other.shape))
+        if image and other and (message := misfit(case, source, image, other)):
+            messages.append(message)
     try:
         fitted_spacing(case, len(image.shape) if image else 2)
         if image:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import StudyError
+from hilum.image.alignment import Placed, difference, is_placed, turn_onto, turned
 from hilum.image.image import Image
-from hilum.image.readers import read_image
+from hilum.image.readers import Header, probe, read_image
 from hilum.image.spacing import Spacing
 from hilum.study.encodings import inside, open_mask
 from hilum.study.study import Case, Encoding, MaskSource, Source
@@ -21,8 +23,9 @@ def read_masks(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Masks (T, Y, X) or (T, Z, Y, X) of a case, and which of the targets are annotated (T,).
 
-    `shape` is the spatial shape of the image. Targets that are not annotated are False throughout.
-    Raises StudyError where a mask has another size, ImageError where a file cannot be read.
+    `shape` is the spatial shape of the image. Targets that are not annotated are False throughout. Mask
+    volumes whose axes run another way than their image's are turned. Raises StudyError where a mask has
+    another size or lies elsewhere, ImageError where a file cannot be read.
     """
     masks = np.zeros((len(targets), *shape), bool)
     annotated = np.array([target in case.masks for target in targets], bool)
@@ -65,11 +68,51 @@ def _one(
 ) -> NDArray[np.bool_]:
     key = (source, encoding.kind == "index")
     if key not in opened:
-        opened[key] = open_mask(source, encoding)
-    image = opened[key]
-    if image.shape != shape:
-        raise StudyError(size_mismatch(case, source, shape, image.shape))
-    return inside(image, encoding)
+        opened[key] = _laid(case, source, open_mask(source, encoding), shape)
+    return inside(opened[key], encoding)
+
+
+def _laid(case: Case, source: Source, mask: Image, shape: tuple[int, ...]) -> Image:
+    """The mask on the grid of its image, of which only the header is read, and that for volumes alone."""
+    image = _header(case.image, _stamp(case.image)) if is_placed(mask) and case.image.index is None else None
+    if image is not None and image.shape == shape:
+        return _onto(case, source, mask, image)
+    if mask.shape != shape:
+        raise StudyError(size_mismatch(case, source, shape, mask.shape))
+    return mask
+
+
+def _onto(case: Case, source: Source, other: Image, image: Placed) -> Image:
+    turn = turn_onto(other, image)
+    if turn is None:
+        raise StudyError(misfit(case, source, image, other))
+    return turned(other, turn, image)
+
+
+@lru_cache(maxsize=1024)
+def _header(source: Source, stamp: tuple[int, int]) -> Header:
+    """The header of an image, kept until its file changes: those of deflated files take a while."""
+    return probe(source.path, source.entry)
+
+
+def _stamp(source: Source) -> tuple[int, int]:
+    try:
+        found = source.path.stat()
+    except OSError as error:
+        raise StudyError(f"{source}: cannot be read ({error.strerror})") from error
+    return found.st_mtime_ns, found.st_size
+
+
+def misfit(case: Case, source: Source, image: Placed, other: Placed) -> str:
+    """The message for a mask or channel on another grid than its image, both files named; "" if it fits."""
+    if turn_onto(other, image) is not None:
+        return ""
+    if other.shape != image.shape:
+        return size_mismatch(case, source, image.shape, other.shape)
+    return (
+        f"{source} does not lie where its image {case.image} does: {difference(other, image)}; resample it "
+        "onto the image (in SimpleITK: Resample(mask, image, Transform(), sitkNearestNeighbor))"
+    )
 
 
 def size_mismatch(case: Case, source: Source, image: Sequence[int], mask: Sequence[int]) -> str:
@@ -91,14 +134,7 @@ def read_case_image(case: Case) -> Image:
     """
     image = _read(case.image)
     if case.channels:
-        others = [_read(source) for source in case.channels]
-        for source, other in zip(case.channels, others, strict=True):
-            if other.shape != image.shape:
-                raise StudyError(
-                    f"{source} is {_size(other.shape)} but the first channel {case.image} is "
-                    f"{_size(image.shape)}; "
-                    "channels of one case need one size"
-                )
+        others = [_onto(case, source, _read(source), image) for source in case.channels]
         image = image.with_array(np.concatenate([image.array, *(other.array for other in others)]))
     spacing = fitted_spacing(case, len(image.shape))
     return image if spacing is None else replace(image, spacing=spacing)
