@@ -1,4 +1,5 @@
 import json
+import shutil
 import warnings
 import zipfile
 
@@ -8,6 +9,7 @@ import hilum
 from hilum.errors import RunError
 from hilum.exchange import bundle
 from hilum.image.readers import read_image
+from hilum.planning.document import read_plan, write_plan
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,23 @@ def test_a_bundle_holds_a_card_and_names_no_case(packed, phantom_run):
     for case in phantom_run.study.cases:
         assert not any(case.name.encode() in text for text in texts)
     assert not any(str(phantom_run.study.root).encode() in text for text in texts)
+
+
+def test_the_plan_of_a_bundle_names_no_group_and_no_file(phantom_run, tmp_path):
+    shutil.copytree(phantom_run.folder, tmp_path / "run")
+    plan = read_plan(tmp_path / "run" / "plan.yaml")
+    plan.recipe, plan.data.group_by = "/home/person1/plan.yaml", "(person[0-9]+)"
+    plan.reasons["data.folds"] = "2 groups lie on both sides of them (person1, person2)"
+    plan.reasons["training.batch"] = "from /home/person1/plan.yaml"
+    write_plan(plan, tmp_path / "run" / "plan.yaml")
+    path = hilum.export(tmp_path / "run", "bundle", tmp_path / "run.zip").path
+    with zipfile.ZipFile(path) as archive:
+        texts = {name: archive.read(name) for name in archive.namelist() if not name.endswith("tensors")}
+    assert not [name for name, text in texts.items() if b"person1" in text or b"person[" in text]
+    kept = bundle.opened(path).plan
+    assert kept.reasons["data.folds"] == "2 folds by group"
+    assert {**kept.model_dump(), "recipe": "", "data": {}} == {**plan.model_dump(), "recipe": "", "data": {}}
+    assert {**kept.data.model_dump(), "group_by": plan.data.group_by} == plan.data.model_dump()
 
 
 @pytest.mark.parametrize(

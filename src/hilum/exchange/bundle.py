@@ -17,6 +17,8 @@ from hilum.errors import RunError
 from hilum.exchange import card
 from hilum.exchange.exports import Exported, place
 from hilum.files import read_json, stays_inside, whole_file
+from hilum.planning.document import to_yaml
+from hilum.planning.plan import Plan
 from hilum.training.run import Run, open_run
 
 LARGEST_BYTES = 8 << 30
@@ -88,8 +90,19 @@ def _texts(run: Run) -> dict[str, str]:
         if (run.evaluation / name).is_file()
     }
     texts = {name: json.dumps(content, indent=2, ensure_ascii=False) for name, content in contents.items()}
-    plan = (run.folder / "plan.yaml").read_text(encoding="utf-8")
-    return {**texts, "plan.yaml": plan, card.NAME: card.model_card(run)}
+    return {**texts, "plan.yaml": to_yaml(_plan(run)), card.NAME: card.model_card(run)}
+
+
+def _plan(run: Run) -> Plan:
+    """The plan without what names groups (the reason of its folds) or files (of a plan it began from)."""
+    plan = run.plan.model_copy(deep=True)
+    recipe = card.recipe_in_words(plan)
+    if recipe != plan.recipe:
+        source = f"from {plan.recipe}"
+        plan.reasons = {key: text.replace(source, "from a file") for key, text in plan.reasons.items()}
+    plan.reasons["data.folds"] = card.folds_in_words(run)
+    plan.recipe, plan.data.group_by = recipe, None
+    return plan
 
 
 def _weights(run: Run) -> dict[str, Path]:

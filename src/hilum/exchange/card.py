@@ -14,6 +14,7 @@ from hilum.errors import RunError
 from hilum.exchange.exports import Exported, place
 from hilum.files import write_text
 from hilum.planning.plan import Plan
+from hilum.planning.planner import recipe_names
 from hilum.training.run import Run
 
 NAME = "MODEL.md"
@@ -96,13 +97,18 @@ def folds_in_words(run: Run) -> str:
     return f"{_counted(len(run.splits.folds), 'fold')} by {by}"
 
 
+def recipe_in_words(plan: Plan) -> str:
+    """The recipe that a plan began from by its name; a file of somebody's own is not named."""
+    return plan.recipe if plan.recipe in ("planned", *recipe_names()) else "own"
+
+
 def _training(run: Run) -> Iterator[str]:
     plan, folds = run.plan, run.trained_folds()
     yield "## Training"
     yield ""
     yield (
         f"- network {plan.model.name}, {_counted(len(folds), 'fold')} whose probabilities are averaged"
-        f"{', plan ' + plan.recipe if plan.recipe != 'planned' else ''}"
+        f"{', plan ' + recipe_in_words(plan) if plan.recipe != 'planned' else ''}"
     )
     yield f"- {plan.training.steps} steps a fold, batches of {plan.training.batch}, seed {plan.training.seed}"
     yield f"- {folds_in_words(run)}"
