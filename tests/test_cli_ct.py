@@ -12,7 +12,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from hilum.errors import StudyError
 from hilum.image.volume import read_volume, write_volume
 from hilum.phantoms.make import make_phantom
+from hilum.planning.plan import Plan
+from hilum.study.masks import read_case_image
 from hilum.study.open import open_study
+from hilum.verbs.predict import find_cases
 
 UID = "1.2.826.0.1.3680043.8.498.7"
 
@@ -206,8 +209,6 @@ def test_a_dicom_folder_that_is_no_volume_is_refused(command, phantom_run, tmp_p
 
 
 def test_slices_of_a_series_are_one_image_and_single_files_are_pictures(tmp_path, phantom_run):
-    from hilum.verbs.predict import find_cases
-
     for patient in ("a", "b"):
         for number in range(3):
             dicom_slice(tmp_path / "scans" / patient / f"{number}.dcm", 2.5 * number)
@@ -288,3 +289,21 @@ def test_bad_xrays_are_refused_by_name_all_at_once(command, tmp_path, make):
     done = command("train", tmp_path / "study", "--out", tmp_path / "run", "--steps", 1)
     assert_refused(done, says, lines)
     assert not (tmp_path / "run").exists()
+
+
+def test_slices_without_a_suffix_are_one_scan_and_single_ones_pictures(tmp_path):
+    patients = tmp_path / "patients"
+    for name, number in (("a", 3), ("b/series", 2), ("c", 1)):
+        for z in range(number):
+            dicom_slice(patients / name / f"IM{z:04d}", 2.5 * z)
+    dicom_slice(patients / "c" / "1.2.840.77", 5, uid=f"{UID}.1")
+    for name, content in (("a/README", b"made by us"), ("DICOMDIR", bytes(128) + b"DICM"), ("a/empty", b"")):
+        (patients / name).write_bytes(content)
+    cases = find_cases([patients], Plan())
+    found = [case.image.path.relative_to(patients).as_posix() for case in cases]
+    assert found == ["a", "b/series", "c/1.2.840.77", "c/IM0000"]
+    assert [read_case_image(case).shape for case in cases] == [(3, 16, 16), (2, 16, 16), (16, 16), (16, 16)]
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "IM0000").write_bytes(b"no image")
+    with pytest.raises(StudyError, match="no image found"):
+        find_cases([tmp_path / "notes"], Plan())

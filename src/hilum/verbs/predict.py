@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hilum import tasks
@@ -20,9 +20,9 @@ from hilum.inference.engines import ENGINES
 from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
-from hilum.study.listing import list_folder
+from hilum.study.listing import Listing, list_folder
 from hilum.study.masks import read_case_image
-from hilum.study.names import stem, unique_names
+from hilum.study.names import is_image, stem, unique_names
 from hilum.study.open import understand
 from hilum.study.study import Case, Source, Study
 from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
@@ -31,6 +31,7 @@ from hilum.verbs.huge import Blocks, check_out, forget, huge, predict_huge, smal
 
 logger = logging.getLogger(__name__)
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+FIRST_LOOK = 8
 Told = Callable[[int, int], None]
 
 
@@ -160,10 +161,38 @@ def _image_files(folder: Path) -> list[Path]:
         if zarrs:
             return zarrs
         raise
-    files = [listing.path(path) for path in listing.images]
-    slices = Counter(path.parent for path in files if path.suffix.lower() in DICOM_SUFFIXES)
+    bare = _bare_slices(listing)
+    files = [listing.path(path) for path in listing.files if is_image(path) or path in bare]
+    dicoms = (path for path in listing.files if path in bare or path.suffix.lower() in DICOM_SUFFIXES)
+    slices = Counter(listing.path(path).parent for path in dicoms)
     stacks = {parent for parent, number in slices.items() if number > 1 and _holds_stack(parent)}
     return [*sorted(stacks), *(path for path in files if path.parent not in stacks), *zarrs]
+
+
+def _bare_slices(listing: Listing) -> set[PurePosixPath]:
+    """DICOM files by their signature, where names have no suffix, as hospitals export them (IM0001).
+
+    Of each folder a few files are looked at, and all where one of them is DICOM.
+    """
+    others: dict[PurePosixPath, list[PurePosixPath]] = {}
+    for path in listing.files:
+        if not is_image(path) and path.name.lower() != "dicomdir":
+            others.setdefault(path.parent, []).append(path)
+    return {
+        path
+        for paths in others.values()
+        if any(_is_dicom(listing.path(path)) for path in paths[:FIRST_LOOK])
+        for path in paths
+        if _is_dicom(listing.path(path))
+    }
+
+
+def _is_dicom(file: Path) -> bool:
+    try:
+        with file.open("rb") as handle:
+            return handle.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _holds_stack(folder: Path) -> bool:
