@@ -2,6 +2,7 @@ import io
 import struct
 import zipfile
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -9,7 +10,8 @@ import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from hilum.errors import HilumError, ImageError
 from hilum.image.dicom import list_series, read_picture, read_series
@@ -287,6 +289,61 @@ def test_monochrome1_is_turned_round_with_a_note(tmp_path):
     image = read_picture(path)
     assert image.array[0, 0, 0] == 47
     assert "MONOCHROME1" in image.notes[0]
+
+
+TABLE = np.random.default_rng(5).integers(0, 255, (3, 40)).astype(np.uint8)
+
+
+def palette_bytes(first, bits, indices, **more):
+    """A picture of indices from `first` on into TABLE, kept in so many bits a colour."""
+    kept = TABLE if bits == 8 else TABLE.astype("<u2") * 257
+    names = ("Red", "Green", "Blue")
+    tables = {
+        f"{name}PaletteColorLookupTableData": row.tobytes() for name, row in zip(names, kept, strict=True)
+    }
+    sizes = {f"{name}PaletteColorLookupTableDescriptor": [40, first, bits] for name in names}
+    return slice_bytes(
+        0, indices, PhotometricInterpretation="PALETTE COLOR", RescaleIntercept=0, **tables, **sizes, **more
+    )
+
+
+@pytest.mark.parametrize(("first", "bits", "rle"), [(0, 8, False), (0, 16, True), (5, 16, False)])
+def test_palette_colours_become_rgb(tmp_path, first, bits, rle):
+    indices = np.random.default_rng(1).integers(0, 60, (6, 8)).astype(np.uint16)
+    path = tmp_path / "a.dcm"
+    path.write_bytes(palette_bytes(first, bits, indices, rle=rle))
+    for image in (read_image(path), read_picture(path)):
+        assert image.array.dtype == np.uint8
+        assert (image.array == TABLE[:, np.clip(indices.astype(int) - first, 0, 39)]).all()
+        assert "PALETTE COLOR" in image.notes[0]
+    header = probe(path)
+    assert (header.channels, header.shape, header.dtype) == (3, (6, 8), np.uint8)
+
+
+def test_palette_colours_of_a_compressed_picture(tmp_path):
+    indices = np.random.default_rng(1).integers(0, 40, (32, 32)).astype(np.uint16)
+    one = pydicom.dcmread(io.BytesIO(palette_bytes(0, 16, indices)))
+    one.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    one.PixelData = encapsulate(
+        [imagecodecs.jpeg2k_encode(indices, level=0, reversible=True, codecformat="j2k")]
+    )
+    one.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert (read_image(tmp_path / "a.dcm").array == TABLE[:, indices]).all()
+
+
+def test_damaged_palettes_and_volumes_of_colours_are_told(tmp_path):
+    indices = np.zeros((6, 8), np.uint16)
+    for name, tag in (("short", "Data"), ("none", "Descriptor")):
+        one = pydicom.dcmread(io.BytesIO(palette_bytes(0, 8, indices)))
+        for colour in ("Red", "Green", "Blue"):
+            setattr(one, f"{colour}PaletteColorLookupTable{tag}", b"ab" if tag == "Data" else None)
+        one.save_as(tmp_path / f"{name}.dcm")
+        with pytest.raises(ImageError, match="cannot be decoded"):
+            read_image(tmp_path / f"{name}.dcm")
+    (tmp_path / "stack").mkdir()
+    folder(tmp_path / "stack", [palette_bytes(0, 8, indices, ImagePositionPatient=[0, 0, z]) for z in (0, 1)])
+    with pytest.raises(ImageError, match="colours"):
+        read_series(tmp_path / "stack")
 
 
 def test_run_length_slices_are_decoded(tmp_path):

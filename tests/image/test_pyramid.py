@@ -4,6 +4,7 @@ import tifffile
 
 from hilum.errors import ImageError
 from hilum.image.pyramid import can_window, is_huge, is_zarr, make_levels, open_pyramid, zarr_folders
+from hilum.image.readers import probe, read_image
 from hilum.image.spacing import Spacing
 
 RNG = np.random.default_rng(0)
@@ -80,9 +81,9 @@ def test_levels_and_spacing_of_an_ome_tiff(tmp_path):
         assert [pyramid.level_for(factor) for factor in (1, 1.9, 2, 3, 4, 100)] == [0, 0, 1, 1, 2, 2]
 
 
-def svs_file(path):
+def svs_file(path, mpp="0.5"):
     with tifffile.TiffWriter(path) as tif:
-        first = "Aperio Image Library v1\r\n433x377 (64x64) JPEG|AppMag = 20|MPP = 0.5"
+        first = f"Aperio Image Library v1\r\n433x377 (64x64) JPEG|AppMag = 20|MPP = {mpp}|Left = 25.6"
         tif.write(
             COLOUR, tile=(64, 64), compression="zlib", photometric="rgb", description=first, metadata=None
         )
@@ -103,6 +104,13 @@ def test_an_svs_like_pyramid(tmp_path):
     check(path, PLANES)
     with open_pyramid(path) as pyramid:
         assert [round(level.factor) for level in pyramid.levels] == [1, 4]
+        assert pyramid.spacing == Spacing((0.5, 0.5), "um")
+    assert read_image(path).spacing == probe(path).spacing == Spacing((0.5, 0.5), "um")
+
+
+@pytest.mark.parametrize("mpp", ["", "0", "0.5.1", "1e999", "unknown"])
+def test_an_svs_that_states_no_pixel_size(tmp_path, mpp):
+    assert not read_image(svs_file(tmp_path / "a.svs", mpp)).spacing.known
 
 
 def test_levels_of_odd_shapes_are_left_out():

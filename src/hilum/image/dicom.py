@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hilum.errors import ImageError
 from hilum.image.dicom_files import Loader, files_in
 from hilum.image.dicom_geometry import position_of, slice_step, stack_geometry
-from hilum.image.dicom_pixels import decoded
+from hilum.image.dicom_pixels import decoded, has_palette
 from hilum.image.image import Image
 from hilum.image.limits import DECODER_ERRORS, LIMIT_BYTES, check_index, decoding, shown
 from hilum.image.readers import Header, Reader
@@ -144,6 +144,8 @@ def _picture(path: Path, item: Slice) -> Image:
     if item.header.get("PhotometricInterpretation") == "MONOCHROME1":
         array = (array.min() + array.max() - array.astype(np.float64)).astype(array.dtype)
         notes = ("stored bright-is-air (MONOCHROME1); turned round",)
+    if has_palette(item.header):
+        notes = ("palette colours (PALETTE COLOR) became RGB",)
     planes = array[np.newaxis] if array.ndim == 2 else np.ascontiguousarray(np.moveaxis(array, -1, 0))
     return Image(planes, _plane_spacing(item.header), path=path, notes=notes)
 
@@ -213,7 +215,8 @@ def _cleaned(path: Path, series: Series) -> tuple[list[Slice], tuple[str, ...]]:
                     f"{there.tolist()}; slices of one volume must agree, move those of another scan "
                     "to their own folder"
                 )
-        if int(one.header.get("NumberOfFrames") or 1) > 1 or int(one.header.get("SamplesPerPixel", 1)) > 1:
+        coloured = int(one.header.get("SamplesPerPixel", 1)) > 1 or has_palette(one.header)
+        if int(one.header.get("NumberOfFrames") or 1) > 1 or coloured:
             raise ImageError(f"{path}: {one.name} holds several frames or colours; convert it to NIfTI first")
     return sorted(slices, key=lambda one: (one.position_mm, one.name)), notes
 
@@ -295,6 +298,8 @@ def _declared(path: Path, series: Series, uids: tuple[str, ...]) -> Header:
     dtype = np.dtype(np.int16 if slope.is_integer() and shift.is_integer() else np.float32)
     if len(series.slices) == 1:
         channels = int(header.get("SamplesPerPixel", 1))
+        if has_palette(header):
+            channels, dtype = 3, np.dtype(np.uint8)
         return Header(channels, plane, dtype, _plane_spacing(header), entries=uids)
     slices, _ = _cleaned(path, series)
     places = len({round(one.position_mm / _SAME_MM) for one in slices})

@@ -15,7 +15,10 @@ from hilum.image.dicom_files import Loader
 
 
 def decoded(where: str, load: Loader) -> NDArray[Any]:
-    """Pixels of one file in rescaled units: int16 where exact, else float32; colour stays as stored."""
+    """Pixels of one file in rescaled units: int16 where exact, else float32; colour stays as stored.
+
+    Indices into a palette become RGB (Y, X, 3) uint8.
+    """
     import pydicom
     from pydicom.uid import RLELossless
 
@@ -32,7 +35,11 @@ def decoded(where: str, load: Loader) -> NDArray[Any]:
         if packed and dataset.file_meta.TransferSyntaxUID != RLELossless and dataset.SamplesPerPixel == 1:
             return _decoded_by_itk(load)
         stored = dataset.pixel_array
-    except (ValueError, AttributeError, KeyError, TypeError, RuntimeError, NotImplementedError) as error:
+        if has_palette(dataset):
+            return _coloured(stored, dataset)
+    except (
+        *(ValueError, AttributeError, KeyError, IndexError, TypeError, RuntimeError, NotImplementedError),
+    ) as error:
         raise ImageError(f"{where} cannot be decoded ({error}); export the series again") from error
     if stored.ndim == 3:
         return np.asarray(stored)
@@ -40,15 +47,40 @@ def decoded(where: str, load: Loader) -> NDArray[Any]:
     return rescaled(stored, slope or 1.0, shift)
 
 
+def has_palette(header: Any) -> bool:
+    """Whether the pixels are indices into a palette of colours, as those of many ultrasound machines."""
+    return str(header.get("PhotometricInterpretation", "")).strip() == "PALETTE COLOR"
+
+
+def _coloured(stored: NDArray[Any], dataset: Any) -> NDArray[np.uint8]:
+    """Colours (Y, X, 3) of palette indices; those outside the palette take its first or last colour."""
+    from pydicom.pixels import apply_color_lut
+
+    entries, first = (int(value) for value in dataset.RedPaletteColorLookupTableDescriptor[:2])
+    entries = entries or 1 << 16
+    colours = _eight_bit(apply_color_lut(np.arange(first, first + entries), dataset)[:, :3])
+    if entries > 256 and len(dataset.get("RedPaletteColorLookupTableData", b"")) == entries:
+        raise ValueError(f"a palette of {entries} colours of 8 bit is not read")
+    return colours[np.clip(stored.astype(np.int64) - first, 0, entries - 1)]
+
+
+def _eight_bit(colours: NDArray[Any]) -> NDArray[np.uint8]:
+    """The high bytes of 16 bit colours; some files keep 8 bit in 16."""
+    return (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
+
+
 def _decoded_by_itk(load: Loader) -> NDArray[Any]:
-    """Pixels of a compressed file (JPEG, JPEG 2000, JPEG-LS); ITK rescales them itself."""
+    """Pixels of a compressed file (JPEG, JPEG 2000, JPEG-LS); ITK itself applies slopes and palettes."""
     import SimpleITK
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
         file = Path(folder) / "slice.dcm"
         file.write_bytes(load())
-        array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(file), imageIO="GDCMImageIO"))
+        itk = SimpleITK.ReadImage(str(file), imageIO="GDCMImageIO")
+    array = SimpleITK.GetArrayFromImage(itk)
+    if itk.GetNumberOfComponentsPerPixel() > 1:
+        return _eight_bit(array[0] if array.ndim == 4 else array)
     return rescaled(array[0] if array.ndim == 3 else array, 1.0, 0.0)
 
 

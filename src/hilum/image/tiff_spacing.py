@@ -1,4 +1,4 @@
-"""Pixel sizes of a TIFF file: from OME-XML, from ImageJ's description, else from the resolution tags."""
+"""Pixel sizes of a TIFF file: from OME-XML, from ImageJ's or Aperio's description, else from the tags."""
 
 from __future__ import annotations
 
@@ -46,6 +46,10 @@ def _plane_and_depth(tif: Any, page: Any) -> tuple[Spacing | None, float | None]
             return plane, depth
     if tif.is_imagej:
         return _from_imagej(tif.imagej_metadata or {}, page)
+    if tif.is_svs and page.index == 0:
+        plane = _from_aperio(page.description or "")
+        if plane is not None:
+            return plane, None
     unit_um = _RESOLUTION_UNIT_UM.get(_number(page, _RESOLUTION_UNIT, 2), 0.0)
     per_y, per_x = _density(page, _Y_RESOLUTION), _density(page, _X_RESOLUTION)
     return (spacing_from_density(per_y, per_x, unit_um) if unit_um else None), None
@@ -76,6 +80,16 @@ def _ome_size(found: dict[str, str], axis: str) -> tuple[float, float] | None:
     except ValueError:
         return None
     return (size, size * unit_um) if unit_um and _sensible(size * unit_um) else None
+
+
+def _from_aperio(description: str) -> Spacing | None:
+    """Micrometres a pixel of the full slide, which the first page of an .svs states as `MPP = 0.4990`."""
+    found = re.search(r"\|\s*MPP\s*=\s*([\d.]+)\s*(?:\||$)", description)
+    try:
+        size = float(found[1]) if found else math.nan
+    except ValueError:
+        return None
+    return Spacing((size, size), "um") if _sensible(size) else None
 
 
 def _from_imagej(metadata: dict[str, Any], page: Any) -> tuple[Spacing | None, float | None]:
