@@ -3,6 +3,7 @@ import pytest
 from PIL import Image as Pillow
 
 from hilum.errors import HilumError
+from hilum.image.pyramid_writer import start_writer
 from hilum.image.spacing import Spacing, parse_spacing
 from hilum.measurement.measure import measure_files
 
@@ -53,6 +54,32 @@ def test_folders_name_their_targets(tmp_path):
         save(tmp_path / folder / "a.png", disc().astype(np.uint8) * 255)
     rows, _ = measure_files([tmp_path / "Lung", tmp_path / "Lesion"])
     assert [(row["case"], row["target"]) for row in rows] == [("a", "Lung"), ("a", "Lesion")]
+
+
+def test_masks_in_subfolders_are_cases_by_their_path(tmp_path):
+    mask = disc().astype(np.uint8)
+    for folder in ("Lung", "Lesion"):
+        for name in ("a/1.png", "b/1.png", "b/.hidden/1.png"):
+            save(tmp_path / folder / name, mask * (255 if folder == "Lung" else 1))
+    save(tmp_path / "Lung" / "2.png", mask * 255)
+    rows, regions = measure_files([tmp_path / "Lung", tmp_path / "Lesion", tmp_path / "Lung" / "2.png"])
+    found = [(row["case"], row["target"], row["pixels"]) for row in rows]
+    cases = [("2", "Lung"), ("a/1", "Lung"), ("b/1", "Lung"), ("a/1", "Lesion"), ("b/1", "Lesion")]
+    assert found == [(*case, mask.sum()) for case in cases]
+    assert {row["case"] for row in regions} == {"2", "a/1", "b/1"}
+    (tmp_path / "none" / "deep").mkdir(parents=True)
+    (tmp_path / "none" / "deep" / "notes.txt").touch()
+    with pytest.raises(HilumError, match="no image"):
+        measure_files([tmp_path / "none"])
+
+
+def test_a_zarr_mask_in_a_subfolder(tmp_path):
+    path = tmp_path / "masks" / "a" / "1.ome.zarr"
+    path.parent.mkdir(parents=True)
+    with start_writer(path, (60, 80), Spacing((0.5, 0.5), "um"), "zarr", binary=True) as writer:
+        writer.push(disc().astype(np.uint8) * 255)
+    rows, _ = measure_files([tmp_path / "masks"])
+    assert [(row["case"], row["pixels"]) for row in rows] == [("a/1", disc().sum())]
 
 
 def test_volume(tmp_path):

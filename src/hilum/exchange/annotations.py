@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def write_annotations(
     if coco:
         written.append(writer.write(out / COCO_FILE))
     return written
+
+
+def file_names(images: Mapping[str, Path]) -> dict[str, str]:
+    """Names of the images of cases; where some are alike, paths below the folder that all have in common."""
+    if len({path.name for path in images.values()}) == len(images):
+        return {case: path.name for case, path in images.items()}
+    paths = {case: path.absolute() for case, path in images.items()}
+    if len({path.anchor for path in paths.values()}) > 1:  # drives of Windows have no folder in common
+        return {case: path.as_posix() for case, path in paths.items()}
+    common = os.path.commonpath([path.parent for path in paths.values()])
+    return {case: path.relative_to(common).as_posix() for case, path in paths.items()}
 
 
 def _mask(out: Path, target: str, case: str) -> Path | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from hilum.errors import HilumError, ImageError
+from hilum.errors import HilumError, ImageError, StudyError
 from hilum.image.image import Image
-from hilum.image.pyramid import is_huge, is_zarr
+from hilum.image.pyramid import is_huge, is_zarr, zarr_folders
 from hilum.image.readers import read_indices, readable
 from hilum.image.spacing import Spacing, unknown_spacing
 from hilum.measurement.huge_files import measure_huge, problem_with
@@ -16,6 +16,7 @@ from hilum.measurement.objects import Objects
 from hilum.measurement.spool import Row
 from hilum.measurement.table import measure_masks, rows_of
 from hilum.study.encodings import Coding, find_coding, inside, open_mask
+from hilum.study.listing import list_folder
 from hilum.study.study import Source
 
 MASK = "mask"
@@ -28,14 +29,13 @@ def measure_files(
 
     How masks say "inside" is found out for the files of one folder together, as in a study: 0 and 255
     with JPEG ringing is one target, indices and colours are one target each, named "index-2" or "red".
-    The case is the file's name without extension; the target of a plain mask is "mask", or the name of
-    its folder where several folders are measured. `spacing` overrides what the files say. With `objects`
+    Folders are searched with their sub-folders. The case is the file's name without extension, in a folder
+    its path from there on ("a/1"); the target of a plain mask is "mask", or the name of its folder where
+    several folders are measured. `spacing` overrides what the files say. With `objects`
     each whole number in a file is an object of its own. Huge files are read window by window.
     Raises HilumError, with all bad files listed at once.
     """
-    folders: dict[Path, list[Path]] = {}
-    for file in _expand(Path(path) for path in paths):
-        folders.setdefault(file.parent, []).append(file)
+    folders = _expand(Path(path) for path in paths)
     rows: list[Row] = []
     region_rows: list[Row] = []
     problems: list[str] = []
@@ -44,12 +44,12 @@ def measure_files(
         coding = find_coding([Source(file) for file in small]) if small and not objects else Coding(())
         name = folder.resolve().name if len(folders) > 1 else MASK
         problems += [problem] if (problem := problem_with(folder, coding)) else []
-        for file in files:
+        for file, case in files.items():
             try:
                 found = (
-                    _measure(file, name, coding, spacing, objects)
+                    _measure(file, case, name, coding, spacing, objects)
                     if file in small
-                    else measure_huge(file, _case_name(file), name, fitted(spacing, 2, file), objects)
+                    else measure_huge(file, case, name, fitted(spacing, 2, file), objects)
                 )
             except HilumError as error:
                 problems.append(str(error))
@@ -61,33 +61,49 @@ def measure_files(
     return rows, region_rows
 
 
-def _expand(paths: Iterable[Path]) -> Sequence[Path]:
-    """Files as given, and for each folder the image files in it, sorted."""
-    files: list[Path] = []
+def _expand(paths: Iterable[Path]) -> dict[Path, dict[Path, str]]:
+    """Files with the names of their cases, by folder: files as given, and for each folder all files below."""
+    folders: dict[Path, dict[Path, str]] = {}
+    seen: set[Path] = set()
     for path in paths:
-        found = [path]
-        if path.is_dir() and not is_zarr(path):
-            found = sorted(file for file in path.iterdir() if readable(file) or is_zarr(file))
-        if not found:
+        given = path.is_dir() and not is_zarr(path)
+        folder, files = (path, _below(path)) if given else (path.parent, [path])
+        if not files:
             raise HilumError(f"{path}: the folder holds no image file; give mask images or a folder of them")
-        files += found
-    if not files:
+        if fresh := {file: _case_name(file, folder) for file in files if file not in seen}:
+            folders.setdefault(folder, {}).update(fresh)
+            seen.update(fresh)
+    if not folders:
         raise HilumError("nothing to measure: give mask images or a folder of them")
-    return list(dict.fromkeys(files))
+    return folders
+
+
+def _below(folder: Path) -> list[Path]:
+    """Image files below a folder, sorted; hidden ones left out."""
+    if not any(folder.iterdir()):
+        return []
+    zarrs = zarr_folders(folder)
+    try:
+        listing = list_folder(folder)
+    except StudyError:
+        if zarrs:
+            return zarrs
+        raise
+    return sorted([*(listing.path(path) for path in listing.files if readable(path.name)), *zarrs])
 
 
 def _measure(
-    file: Path, name: str, coding: Coding, wished: Spacing | None, objects: bool
+    file: Path, case: str, name: str, coding: Coding, wished: Spacing | None, objects: bool
 ) -> tuple[list[Row], list[Row]]:
     if objects:
-        return _measure_objects(file, name, wished)
+        return _measure_objects(file, case, name, wished)
     images = {encoding.kind: open_mask(Source(file), encoding) for _, encoding in coding.parts}
     masks = {part or name: inside(images[encoding.kind], encoding) for part, encoding in coding.parts}
     image = next(iter(images.values()))
-    return measure_masks(_case_name(file), masks, _spacing(replace(image, path=file), wished))
+    return measure_masks(case, masks, _spacing(replace(image, path=file), wished))
 
 
-def _measure_objects(file: Path, name: str, wished: Spacing | None) -> tuple[list[Row], list[Row]]:
+def _measure_objects(file: Path, case: str, name: str, wished: Spacing | None) -> tuple[list[Row], list[Row]]:
     image = read_indices(file)
     if image.channels != 1:
         raise ImageError(f"{file}: has {image.channels} channels; an image of numbered objects has one")
@@ -95,13 +111,15 @@ def _measure_objects(file: Path, name: str, wished: Spacing | None) -> tuple[lis
     found = Objects(image.shape)
     found.add((0,) * len(image.shape), image.array[0])
     numbers, regions = found.regions(spacing)
-    row, own = rows_of(_case_name(file), name, regions, spacing, image.array[0].size, numbers)
+    row, own = rows_of(case, name, regions, spacing, image.array[0].size, numbers)
     return [row], own
 
 
-def _case_name(file: Path) -> str:
+def _case_name(file: Path, folder: Path) -> str:
+    """The path of a file in its folder, without extension."""
     double = file.name.lower().endswith((".nii.gz", ".ome.tif", ".ome.tiff", ".ome.zarr"))
-    return Path(file.stem).stem if double else file.stem
+    name = Path(file.stem).stem if double else file.stem
+    return file.relative_to(folder).with_name(name).as_posix()
 
 
 def _spacing(image: Image, wished: Spacing | None) -> Spacing:

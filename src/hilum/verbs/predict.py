@@ -11,7 +11,7 @@ from typing import Any
 
 from hilum import tasks
 from hilum.errors import HilumError, ImageError, StudyError
-from hilum.exchange.annotations import check_annotations, write_annotations
+from hilum.exchange.annotations import check_annotations, file_names, write_annotations
 from hilum.exchange.bundle import opened as open_run_or_bundle
 from hilum.exchange.dicom_seg import check_dicom_seg, write_dicom_segs
 from hilum.exchange.submissions import start_submission
@@ -91,8 +91,8 @@ def predict(
     if collected:
         summary = {**summary, "submission": str(collected.write(Path(out)))}
     if geojson or coco:
-        done = {case.name: case.image.path.name for case in cases if case.name in blocks.delivered}
-        write_annotations(Path(out), done, opened.plan.data.outputs, geojson, coco)
+        done = {case.name: case.image.path for case in cases if case.name in blocks.delivered}
+        write_annotations(Path(out), file_names(done), opened.plan.data.outputs, geojson, coco)
     if dicom_seg:
         series = {case.name: case.image for case in cases if case.name in blocks.delivered}
         write_dicom_segs(Path(out), series, opened.plan.data.outputs)
