@@ -74,6 +74,7 @@ def test_masks_in_subfolders_are_cases_by_their_path(tmp_path):
 
 
 def test_a_zarr_mask_in_a_subfolder(tmp_path):
+    pytest.importorskip("zarr")
     path = tmp_path / "masks" / "a" / "1.ome.zarr"
     path.parent.mkdir(parents=True)
     with start_writer(path, (60, 80), Spacing((0.5, 0.5), "um"), "zarr", binary=True) as writer:

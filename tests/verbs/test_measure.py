@@ -36,6 +36,15 @@ def test_a_wrong_spacing_says_how_to_write_one(mask_file, spacing):
         hilum.measure([mask_file], spacing=spacing)
 
 
+@pytest.mark.parametrize(
+    ("spacing", "advice"),
+    [("1,5um", "write 1.5um, or 1x5um for several sizes"), ("0,5x0,7 mm", "write 0.5x0.7 mm$")],
+)
+def test_a_decimal_comma_is_never_taken_for_two_sizes(mask_file, spacing, advice):
+    with pytest.raises(HilumError, match=advice):
+        hilum.measure([mask_file], spacing=spacing)
+
+
 def test_volumes_are_measured_on_the_command_line_too(command, tmp_path):
     ball = np.zeros((6, 8, 10), np.uint8)
     ball[1:4, 2:6, 3:8] = 1

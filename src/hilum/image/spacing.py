@@ -68,11 +68,15 @@ def unknown_spacing(ndim: int) -> Spacing:
 def parse_spacing(text: str, ndim: int = 2) -> Spacing:
     """Read a spacing as users type it: "0.65um", "0.5x0.7 mm" (in array order), "1px".
 
-    Raises ImageError where the text is not a size and a unit.
+    Raises ImageError where the text is not a size and a unit; "1,5um" could be one size or two.
 
     >>> parse_spacing("650nm")
     Spacing(0.65 x 0.65 µm)
     """
+    if re.search(r"\d,\d", text):
+        one, several = text.strip().replace(",", "."), text.strip().replace(",", "x")
+        advice = one if "x" in text else f"{one}, or {several} for several sizes"
+        raise ImageError(f"spacing {text!r} has a comma: write {advice}")
     match = re.fullmatch(r"\s*([\d.eE+-]+(?:\s*[x,]\s*[\d.eE+-]+)*)\s*([a-zµμ]+)\s*", text)
     try:
         sizes = [float(part) for part in re.split(r"[x,]", match[1])] if match else []

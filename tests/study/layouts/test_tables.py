@@ -89,6 +89,7 @@ def test_all_missing_files_are_listed_at_once(folder):
         (["image,comment", "img/a.png,hello"], "no column says"),
         (["image,label,split", "img/a.png,x,later"], "later"),
         (["image,label,spacing", "img/a.png,x,wide"], "wide"),
+        (["image,label,spacing", 'img/a.png,x,"1,5um"'], "write 1.5um"),
     ],
 )
 def test_tables_that_say_nothing(folder, lines, words):

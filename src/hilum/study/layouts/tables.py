@@ -35,7 +35,7 @@ _FLAGS = {
 
 
 def recognise(listing: Listing) -> Study | None:
-    """The study that `study.csv` lists; a folder with another single table that has an `image` column too."""
+    """The study that `study.csv` lists; tables of other names are no study."""
     table = _table(listing)
     if table is None:
         return None
