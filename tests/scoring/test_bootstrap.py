@@ -98,3 +98,8 @@ def test_errors():
     with pytest.raises(HilumError, match="level"):
         interval([1.0, 2.0], ["a", "b"], level=95)
     assert group_indices(["x", "y", "x"])[1] == 2
+
+
+def test_no_samples_no_interval():
+    totals = interval_of_totals(np.ones((4, 3)), ["a", "a", "b", "c"], lambda t: t[:, 0], samples=0)
+    assert all(math.isnan(end) for end in totals)

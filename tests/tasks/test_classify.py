@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK
 import torch
 from PIL import Image as Pillow
 
@@ -343,3 +344,44 @@ def test_the_planned_threshold_is_one_half_and_says_what_it_did_where_it_was_hel
     decision = learn_decision(outcome([0.2, 0.6, 0.4, 0.9], [0, 0, 1, 1]), plan)
     point = decision.points[0]
     assert (point.threshold, point.sensitivity, point.specificity, point.cases) == (0.5, 0.5, 0.5, 4)
+
+
+def test_a_folder_that_lacks_a_class_or_has_another_is_scored_on_what_is_known(tmp_path):
+    class_folders(tmp_path / "study", {"a": 6, "b": 6, "c": 6})
+    run = hilum.train(tmp_path / "study", tmp_path / "run", steps=20, folds=2, settings=QUICK)
+    fewer = class_folders(tmp_path / "fewer", {"a": 3, "b": 4})
+    assert hilum.predict(run.folder, fewer, tmp_path / "out").summary["accuracy"]["cases"] == 7
+    other = class_folders(tmp_path / "other", {"a": 3, "b": 2, "unheard": 4})
+    done = hilum.predict(run.folder, other, tmp_path / "more")
+    assert (done.cases, done.summary["accuracy"]["cases"]) == (9, 5)
+
+
+def test_labels_that_cannot_be_scored_do_not_stop_a_prediction(split_run, tmp_path, caplog):
+    """All of one class: there is no AUC, and what there is to say is said."""
+    new = class_folders(tmp_path / "new", {"SICK": 3, "NORMAL": 0})
+    done = hilum.predict(split_run.folder, new, tmp_path / "out")
+    assert done.cases == 3
+
+
+def test_labelled_volumes_are_learnt_and_told_by_their_slices(tmp_path):
+    for name, value, number in (("HEALTHY", 40, 6), ("SICK", 200, 6)):
+        for index in range(number):
+            rng = np.random.default_rng(index)
+            volume = SimpleITK.GetImageFromArray(rng.normal(value, 30, (5, 24, 30)).astype(np.float32))
+            (tmp_path / "study" / name).mkdir(parents=True, exist_ok=True)
+            SimpleITK.WriteImage(volume, str(tmp_path / "study" / name / f"{name[0]}{index}.nii.gz"))
+    settings = (*QUICK, "training.watch=true", "training.validation=0.2")
+    run = hilum.train(tmp_path / "study", tmp_path / "run", steps=20, folds=2, settings=settings)
+    assert run.summary()["accuracy"]["cases"] == 12
+    held_back = {path.stem for path in (run.evaluation / "validation" / "fold-0").iterdir()}
+    assert held_back == set(run.splits.folds[0].val)
+
+
+def test_what_is_held_back_is_predicted_also_where_nobody_watches(tmp_path):
+    class_folders(tmp_path / "study", {"NORMAL": 10, "SICK": 10})
+    settings = (*QUICK, "training.watch=false", "training.validation=0.25")
+    run = hilum.train(tmp_path / "study", tmp_path / "run", steps=20, folds=2, settings=settings)
+    for index, fold in enumerate(run.splits.folds):
+        assert fold.val
+        answers = run.evaluation / "validation" / f"fold-{index}"
+        assert {path.stem for path in answers.iterdir()} == set(fold.val)

@@ -140,20 +140,24 @@ def test_the_summary_holds_both_stages(found):
         froc["cpm"]["value"] - summary["first_stage"]["cpm"]
     )
     assert "second classifier" in summary["second_stage"]["words"]
-    assert summary["operating_point"]["false_positives_a_scan"] <= 1.0
+    point = summary["operating_point"]
+    assert point["lowest"] <= point["threshold"] <= point["highest"]
 
 
 def test_tables_agree_with_each_other_and_with_the_summary(found):
     candidates = rows(found.evaluation / "candidates.csv")
     nodules, cases = rows(found.evaluation / "nodules.csv"), rows(found.evaluation / "cases.csv")
     summary = found.summary()
-    threshold = summary["operating_point"]["threshold"]
+    threshold = candidates.seriesuid.map(dict(zip(cases.case, cases.threshold, strict=True)))
+    assert cases.groupby("fold").threshold.nunique().max() == 1
     assert set(candidates.status) <= {"hit", "double", "false", "ignored"}
     assert len(nodules) == summary["nodules"]
     assert nodules.found.sum() == cases.found.sum()
     assert nodules.found.mean() == pytest.approx(summary["operating_point"]["sensitivity"])
     false = candidates[(candidates.status == "false") & (candidates.probability >= threshold)]
     assert len(false) == cases.false_positives.sum()
+    rate = summary["operating_point"]["false_positives_a_scan"]
+    assert rate == pytest.approx(len(false) / len(cases))
     hits = candidates[candidates.status == "hit"]
     assert hits.distance_mm.notna().all()
     assert candidates[candidates.status == "false"].distance_mm.isna().all()

@@ -12,6 +12,7 @@ from hilum.tasks.findings import (
     scored,
     second_by_fold,
     second_pays,
+    threshold_by_fold,
 )
 
 
@@ -60,9 +61,11 @@ def test_the_operating_threshold_is_the_lowest_that_keeps_false_positives_rare()
     found = [findings("a", 0, [(0, 0.9), (50, 0.8), (60, 0.3)]), findings("b", 0, [(50, 0.7), (0, 0.5)])]
     curve = scored(found, {})
     threshold = operating_threshold(curve, 1.0)
-    assert at_threshold(curve, threshold) == pytest.approx((1.0, 1.0))
+    assert at_threshold(curve, dict.fromkeys(curve.scans, threshold)) == pytest.approx((1.0, 1.0))
     assert threshold == pytest.approx(0.5)
-    assert at_threshold(curve, operating_threshold(curve, 0.25)) == pytest.approx((0.0, 0.5))
+    assert at_threshold(curve, dict.fromkeys(curve.scans, operating_threshold(curve, 0.25))) == pytest.approx(
+        (0.0, 0.5)
+    )
 
 
 def test_irrelevant_findings_count_neither_way():
@@ -71,3 +74,13 @@ def test_irrelevant_findings_count_neither_way():
     excluded = Findings(Case("a", one.case.image, marks=marks), 0, one.candidates)
     assert scored([one], {}).cpm < 1
     assert scored([excluded], {}).cpm == 1
+
+
+def test_each_fold_is_judged_at_the_threshold_of_the_others():
+    quiet, loud = findings("a", 0, [(0, 0.6), (50, 0.2)]), findings("b", 1, [(0, 0.95), (50, 0.9), (60, 0.8)])
+    plan = DetectionPlan(false_positives=0.5)
+    found = threshold_by_fold([quiet, loud], {0: False, 1: False}, plan)
+    assert found == {0: pytest.approx(0.95), 1: pytest.approx(0.6)}
+    curve = scored([quiet, loud], {})
+    assert at_threshold(curve, {"a": found[0], "b": found[1]}) == pytest.approx((1.0, 0.5))
+    assert threshold_by_fold([quiet], {0: False}, plan) == {0: pytest.approx(0.6)}, "there is no other fold"

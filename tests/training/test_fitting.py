@@ -53,3 +53,10 @@ def test_a_patch_that_the_network_does_not_take_is_a_plan_error(tiny_plan):
 )
 def test_running_out_of_memory_is_told_from_other_failures(error, is_so):
     assert out_of_memory(error) is is_so
+
+
+def test_a_sample_of_a_committee_goes_through_one_member(tiny_plan):
+    alone, four = tiny_plan(batch=8), tiny_plan(batch=8)
+    four.model.members = 4
+    assert step_bytes(four)[1] == step_bytes(alone)[1]
+    assert step_bytes(four)[0] > 3 * step_bytes(alone)[0]

@@ -4,7 +4,9 @@ from dataclasses import replace
 import pytest
 
 from hilum.errors import RunError
+from hilum.study.inputs import files_of
 from hilum.study.open import open_study
+from hilum.study.study import Case, Source
 from hilum.training import inputs
 from hilum.training.inputs import check_same_inputs, input_hashes
 
@@ -46,3 +48,35 @@ def test_a_case_that_is_gone_is_named(copied, phantom_run):
     first = study.cases[0].name
     with pytest.raises(RunError, match=f"1 cases of this run are not in .* such as {first}"):
         check_same_inputs(phantom_run, replace(study, cases=study.cases[1:]))
+
+
+def test_a_mask_that_came_or_went_is_another_annotation(copied, phantom_run):
+    first = open_study(copied).cases[0]
+    (mask,) = first.masks["Parenchyma"].sources
+    mask.path.unlink()
+    with pytest.raises(RunError, match=f"annotation of 1 cases .* such as that of {first.name}"):
+        check_same_inputs(phantom_run, open_study(copied))
+
+
+def test_another_label_is_another_annotation(copied, phantom_run):
+    study = open_study(copied)
+    other = tuple(replace(case, labels={"sick": 1.0}) for case in study.cases)
+    with pytest.raises(RunError, match=f"annotation of {len(other)} cases"):
+        check_same_inputs(phantom_run, replace(study, cases=other))
+
+
+def test_images_that_were_added_since_are_nothing_to_a_run(copied, phantom_run):
+    study = open_study(copied)
+    more = replace(study.cases[0], name="another")
+    check_same_inputs(phantom_run, replace(study, cases=(more, *study.cases)))
+
+
+def test_data_beside_a_header_and_slices_of_a_folder_are_files_of_a_case(tmp_path):
+    (tmp_path / "scan").mkdir()
+    for name in ("a.mhd", "a.raw", "scan/1.dcm", "scan/2.dcm", "b.png", "other.raw"):
+        (tmp_path / name).write_bytes(b"0")
+    case = Case(
+        "a", Source(tmp_path / "a.mhd"), channels=(Source(tmp_path / "scan"), Source(tmp_path / "b.png"))
+    )
+    found = {str(path.relative_to(tmp_path)) for path in files_of(case)}
+    assert found == {"a.mhd", "a.raw", "scan/1.dcm", "scan/2.dcm", "b.png"}

@@ -137,3 +137,13 @@ def test_probabilities_of_exclusive_outputs_leave_room_for_the_background(pair):
 def test_an_unknown_loss_lists_the_known_ones():
     with pytest.raises(PlanError, match=r"bce\+dice"):
         find_loss("focal")
+
+
+def test_the_tutorial_s_dice_passes_over_what_is_not_annotated(pair):
+    logits, y = pair
+    known = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 1.0]])
+    without = y.clone()
+    without[0, 1] = 0
+    found = negative_dice(logits, wanted(y, known=known))
+    torch.testing.assert_close(found, negative_dice(logits, wanted(without, known=known)))
+    assert found.item() != pytest.approx(negative_dice(logits, wanted(y)).item(), abs=1e-4)

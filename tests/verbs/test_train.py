@@ -178,3 +178,17 @@ def test_a_run_of_other_cases_is_not_resumed(phantom_run, phantom_study, tmp_pat
     shutil.copytree(phantom_run.folder, run)
     with pytest.raises(RunError, match=gone):
         hilum.train(other, run, resume=True)
+
+
+def test_a_fold_trained_anew_is_scored_by_its_new_network(phantom_study, quick, tmp_path):
+    run = hilum.train(phantom_study, tmp_path / "run", steps=2, folds=2, settings=quick, device="cpu")
+    name = run.splits.folds[0].test[0]
+    answer, other = (
+        run.evaluation / "probabilities" / f"{case}.npz" for case in (name, run.splits.folds[1].test[0])
+    )
+    right, untouched = answer.read_bytes(), other.stat().st_mtime_ns
+    answer.write_bytes(other.read_bytes())
+    (run.fold(0) / "model.safetensors").unlink()
+    hilum.train(phantom_study, tmp_path / "run", resume=True)
+    assert answer.read_bytes() == right
+    assert other.stat().st_mtime_ns == untouched

@@ -74,7 +74,8 @@ def predict_tensor(network: Networks, x: Tensor, plan: Plan) -> Tensor:
     """Probabilities (K, *S) or (K,) of a prepared image (C, *S), averaged over networks and mirrored copies.
 
     Networks are averaged tile by tile, so that a tile alone gives the same numbers as within its image.
-    A volume (C, Z, Y, X) goes slice by slice, each with its neighbours, where the plan works in the plane.
+    A volume (C, Z, Y, X) goes slice by slice, each with its neighbours, where the plan works in the plane;
+    labels of its slices are averaged.
     """
     if x.ndim == 4 and plan.data.dims == 2:
         return _by_slice(network, x, plan)
@@ -85,7 +86,8 @@ def _by_slice(network: Networks, x: Tensor, plan: Plan) -> Tensor:
     at_once = max(1, SLICE_PIXELS // x[0, 0].numel())
     groups = [range(at, min(at + at_once, x.shape[1])) for at in range(0, x.shape[1], at_once)]
     parts = [predict_batch(network, slabs(x, group, plan.data.neighbours), plan) for group in groups]
-    return torch.cat(parts).movedim(0, 1)
+    together = torch.cat(parts)
+    return together.mean(0) if together.ndim == 2 else together.movedim(0, 1)
 
 
 def predict_batch(network: Networks, x: Tensor, plan: Plan) -> Tensor:

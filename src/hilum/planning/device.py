@@ -35,7 +35,13 @@ def find_device(wish: str = "auto") -> Device:
     threads = usable_cpus()
     if wish != "cpu" and torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
-        return Device("cuda", torch.cuda.get_device_name(), threads, free, torch.cuda.is_bf16_supported())
+        return Device(
+            "cuda",
+            torch.cuda.get_device_name(),
+            threads,
+            free,
+            torch.cuda.is_bf16_supported(including_emulation=False),
+        )
     return Device("cpu", torch.backends.cpu.get_cpu_capability(), threads, free_memory_bytes(), _cpu_bf16())
 
 

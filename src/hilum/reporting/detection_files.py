@@ -52,8 +52,13 @@ class Detection:
 
     @property
     def threshold(self) -> float:
-        """Probability from which a candidate counts, NaN where it is not stated."""
+        """Probability from which a candidate counts, the mean over folds; NaN where it is not stated."""
         return number((self.summary.get("operating_point") or {}).get("threshold"))
+
+    def threshold_of(self, scan: str) -> float:
+        """The probability that counted in one scan, which is that of its fold."""
+        own = next((row.get("threshold") for row in self.cases if row["case"] == scan), None)
+        return self.threshold if own is None else number(own)
 
 
 def read_detection(run: Run) -> Detection:

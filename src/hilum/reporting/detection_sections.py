@@ -101,7 +101,7 @@ def _found_facts(row: Row) -> list[tuple[str, str]]:
 def _missed_facts(detection: Detection) -> Any:
     def facts(row: Row) -> list[tuple[str, str]]:
         best = numbers.number(row.get("probability"))
-        below = f"{best:.3f}, below the threshold {numbers.score(detection.threshold)}"
+        below = f"{best:.3f}, below the threshold {numbers.score(detection.threshold_of(row['seriesuid']))}"
         return [
             ("Diameter", _fixed(row["diameter_mm"], "mm")),
             ("Best candidate on it", below if math.isfinite(best) else "none"),
@@ -113,7 +113,9 @@ def _missed_facts(detection: Detection) -> Any:
 
 def _false_facts(detection: Detection) -> Any:
     def facts(row: Row) -> list[tuple[str, str]]:
-        below = " (below the threshold)" if row["probability"] < detection.threshold else ""
+        below = (
+            " (below the threshold)" if row["probability"] < detection.threshold_of(row["seriesuid"]) else ""
+        )
         found = [
             ("Probability", numbers.score(row["probability"]) + below),
             ("before the second stage", numbers.score(row.get("first_probability"))),

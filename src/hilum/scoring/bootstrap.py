@@ -76,7 +76,7 @@ def interval_of_totals(
     """
     table = np.asarray(rows, np.float64)
     indices, count = _checked(table, groups)
-    if count < 2:
+    if count < 2 or samples < 1:
         return NO_INTERVAL
     sums = np.zeros((count, table.shape[1]))
     np.add.at(sums, indices, table)

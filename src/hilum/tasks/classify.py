@@ -30,6 +30,7 @@ from hilum.tasks.decisions import (
     class_names,
     decision_from_json,
     is_exclusive,
+    labels_for,
     labels_of,
     learn_decision,
     ordered_classes,
@@ -152,7 +153,7 @@ class Classify(OneNetwork):
             tuple(case for case, _ in found),
             np.full(len(found), -1, np.intp),
             np.stack([values for _, values in found]),
-            np.array([labels_of(case, plan.data.outputs) for case, _ in found]),
+            np.array([labels_for(case, plan) for case, _ in found]),
         )
         root = delivery.root or common_folder(outcome.cases)
         rows = label_files.image_rows(outcome, {-1: decision}, plan, classes, root)
@@ -162,7 +163,11 @@ class Classify(OneNetwork):
         known = outcome.only(np.asarray(~np.isnan(outcome.label).all(1), bool))
         if not len(known):
             return {"predictions": rows}
-        summary = label_files.summarise(known, {-1: decision}, plan, classes)
+        try:
+            summary = label_files.summarise(known, {-1: decision}, plan, classes)
+        except HilumError as error:
+            logger.warning("the labels of these images cannot be scored: %s", error)
+            return {"predictions": rows}
         label_files.write_rows(delivery.out / "evaluation" / "cases.csv", [r for r in rows if "label" in r])
         write_json(delivery.out / "evaluation" / "summary.json", summary)
         return {"predictions": rows, **summary}

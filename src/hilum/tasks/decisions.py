@@ -118,6 +118,19 @@ def labels_of(case: Case, outputs: Sequence[str]) -> list[float]:
     return [float(case.labels.get(name, math.nan)) for name in outputs]
 
 
+def labels_for(case: Case, plan: Plan) -> list[float]:
+    """The labels (K,) of a case of any study for a run's outputs.
+
+    Where classes exclude each other one that is present rules out those that the study does not know;
+    images of other classes alone are unknown.
+    """
+    values = labels_of(case, plan.data.outputs)
+    if not is_exclusive(plan):
+        return values
+    present = [value == 1 for value in values]
+    return [float(one) for one in present] if sum(present) == 1 else [math.nan] * len(values)
+
+
 def is_exclusive(plan: Plan) -> bool:
     """Whether the most probable of several classes is called."""
     return plan.model.activation == "softmax"

@@ -36,6 +36,7 @@ from hilum.tasks.findings import (
     scored,
     second_by_fold,
     second_pays,
+    threshold_by_fold,
 )
 from hilum.tasks.nodule_centres import on_lookalikes, on_nodules
 from hilum.tasks.nodule_masks import Part, ball_part, joined, part_of
@@ -159,17 +160,17 @@ class Detect:
         ]
         found = [_look(run, case, fold) for fold, case in tested]
         second = second_by_fold(found, plan.detection)
-        final = scored(found, second)
-        threshold = operating_threshold(final, plan.detection.false_positives)
+        thresholds = threshold_by_fold(found, second, plan.detection)
         tables = _Tables()
         for one in found:
             image = read_case_image(one.case)
             probability = kept(run.evaluation / "probabilities", one.case.name)[0] / 255.0
             seen = _Seen(image, read_scan(image, plan.data), probability)
-            tables.add(one, second[one.fold], threshold, seen, plan, run.predictions)
-        summary = _summary(found, second, threshold, tables, plan)
+            tables.add(one, second[one.fold], thresholds[one.fold], seen, plan, run.predictions)
+        summary = _summary(found, second, thresholds, tables, plan)
         used = {str(fold): paid for fold, paid in second.items()}
         summary["second_stage"] = {"used": used, **_second_words(summary)}
+        threshold = operating_threshold(scored(found, second), plan.detection.false_positives)
         decision = {"threshold": threshold, "second": second_pays(found, plan.detection)}
         tables.write(run.evaluation, run.predictions)
         write_json(run.evaluation / DECISION, decision)
@@ -194,7 +195,7 @@ class Detect:
         if not delivery.tables:
             return {"nodules": tables.found, "candidates": tables.candidates, "lists": tables.lists}
         marked = [one for one in found if one.case.marks is not None]
-        summary = _summary(marked, {None: use_second}, threshold, tables, plan) if marked else {}
+        summary = _summary(marked, {None: use_second}, {None: threshold}, tables, plan) if marked else {}
         tables.write(delivery.out / "evaluation" if marked else None, delivery.out)
         if summary:
             write_json(delivery.out / "evaluation" / "summary.json", summary)
@@ -353,7 +354,7 @@ def _decision(run: Run) -> tuple[float, bool]:
 def _summary(
     found: Sequence[Findings],
     second: Mapping[int | None, bool],
-    threshold: float,
+    thresholds: Mapping[int | None, float],
     tables: _Tables,
     plan: Plan,
 ) -> dict[str, Any]:
@@ -365,7 +366,8 @@ def _summary(
         "pooled": 2 * both / either if either else math.nan,
         "cases": len(defined),
     }
-    return files.detection_summary(final, first, threshold, dice, plan.scoring.bootstrap, plan.training.seed)
+    own = {one.case.name: thresholds[one.fold] for one in found}
+    return files.detection_summary(final, first, own, dice, plan.scoring.bootstrap, plan.training.seed)
 
 
 def _second_words(summary: Mapping[str, Any]) -> dict[str, Any]:

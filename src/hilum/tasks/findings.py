@@ -107,9 +107,22 @@ def operating_threshold(result: Froc, false_positives: float) -> float:
     return math.floor(float(fitting.min()) * 1e6) / 1e6 if fitting.size else 0.5
 
 
-def at_threshold(result: Froc, threshold: float) -> tuple[float, float]:
-    """False positives a scan and sensitivity at a threshold."""
-    hits = [hit for hit in result.hits if hit.candidate and hit.candidate.probability >= threshold]
-    false = [one for one in result.false_positives if one.probability >= threshold]
+def threshold_by_fold(
+    found: Sequence[Findings], second: Mapping[int | None, bool], plan: DetectionPlan
+) -> dict[int | None, float]:
+    """For each fold the operating threshold of the scans of the other folds; of one fold alone its own."""
+    chosen: dict[int | None, float] = {}
+    for fold, used in second.items():
+        others = [one for one in found if one.fold != fold] or found
+        result = scored(others, dict.fromkeys({one.fold for one in others}, used))
+        chosen[fold] = operating_threshold(result, plan.false_positives)
+    return chosen
+
+
+def at_threshold(result: Froc, threshold: Mapping[str, float]) -> tuple[float, float]:
+    """False positives a scan and sensitivity, each scan at its own threshold."""
+    candidates = [hit.candidate for hit in result.hits if hit.candidate]
+    hits = [one for one in candidates if one.probability >= threshold[one.scan]]
+    false = [one for one in result.false_positives if one.probability >= threshold[one.scan]]
     sensitivity = len(hits) / len(result.hits) if result.hits else math.nan
     return len(false) / max(1, len(result.scans)), sensitivity

@@ -37,7 +37,7 @@ FOUND_COLUMNS = (
     *("wall_mm", "probability"),
 )
 CASE_COLUMNS = (
-    *("case", "group", "fold", "nodules", "found", "false_positives", "candidates", "lungs_l"),
+    *("case", "group", "fold", "threshold", "nodules", "found", "false_positives", "candidates", "lungs_l"),
     *("lung_warnings", "dice"),
 )
 _PICTURED = 12
@@ -148,6 +148,7 @@ def case_row(
         "case": found.case.name,
         "group": found.case.group,
         "fold": found.fold,
+        "threshold": threshold,
         "nodules": len(marks),
         "found": sum(any(_hits(one, mark) for one in hits) for mark in marks),
         "false_positives": sum(state.name == "false" for _, state in above),
@@ -159,9 +160,17 @@ def case_row(
 
 
 def detection_summary(
-    final: Froc, first: Froc, threshold: float, dice: Mapping[str, float], samples: int, seed: int = 0
+    final: Froc,
+    first: Froc,
+    threshold: Mapping[str, float],
+    dice: Mapping[str, float],
+    samples: int,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """summary.json of a detector: FROC, CPM with its interval, both stages, operating point, errors in mm."""
+    """summary.json of a detector: FROC, CPM with its interval, both stages, operating point, errors in mm.
+
+    `threshold` is the one of each scan: that of its fold.
+    """
     whole = summarise_detection(final, samples, seed)
     errors = [hit.distance_mm for hit in final.hits if hit.candidate is not None]
     rate, sensitivity = at_threshold(final, threshold)
@@ -180,7 +189,9 @@ def detection_summary(
         },
         "first_stage": {"cpm": first.cpm, "sensitivity": [first.sensitivity_at(at) for at in RATES]},
         "operating_point": {
-            "threshold": threshold,
+            "threshold": float(np.mean(list(threshold.values()))),
+            "lowest": min(threshold.values()),
+            "highest": max(threshold.values()),
             "false_positives_a_scan": rate,
             "sensitivity": sensitivity,
         },

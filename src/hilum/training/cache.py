@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 from hilum.errors import HilumError
 from hilum.files import NUMPY_HEADER, read_json, whole_file, write_json
 from hilum.planning.plan import Plan
+from hilum.study.inputs import files_of
 from hilum.study.open import sources_of
-from hilum.study.study import Case, Source
+from hilum.study.study import Case
 from hilum.training.samples import Sample, centres_of
+from hilum.training.space import existing
 
 logger = logging.getLogger(__name__)
 VERSION = 2
@@ -45,30 +47,27 @@ def fingerprint(cases: Sequence[Case], plan: Plan) -> str:
         masks = sorted((name, str(asdict(mask))) for name, mask in case.masks.items())
         labels = sorted((name, repr(value)) for name, value in case.labels.items())
         parts.append(repr((case.name, masks, labels, case.marks, case.spacing)))
-        parts += [_state(source) for source in sources_of(case)]
+        parts += [str(source) for source in sources_of(case)]
+        parts += [_state(path) for path in files_of(case)]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _state(source: Source) -> str:
+def _state(path: Path) -> str:
     try:
-        found = source.path.stat()
+        found = path.stat()
     except OSError:
-        return f"{source} missing"
-    return f"{source.path} {source.entry} {source.index} {found.st_size} {found.st_mtime_ns}"
+        return f"{path} missing"
+    return f"{path} {found.st_size} {found.st_mtime_ns}"
 
 
 def worth_keeping(cases: int, decoding_s: float, size_bytes: int, folder: Path) -> str:
     """Why a cache pays, or "" where it does not: few images that are read fast, or a disk without room."""
-    free = shutil.disk_usage(_existing(folder)).free
+    free = shutil.disk_usage(existing(folder)).free
     if size_bytes > DISK_SHARE * free:
         return ""
     if cases > MANY_CASES:
         return f"more than {MANY_CASES} cases"
     return f"reading them took {decoding_s:.0f} s" if decoding_s > LONG_S else ""
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.resolve().parents) if path.exists())
 
 
 def size_of(samples: Samples) -> int:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from hilum.errors import PlanError
 from hilum.planning.plan import TrainingPlan
 from hilum.training.augmentation import pixel_matrix, recolour, theta, warp
-from hilum.training.samples import Sample, labelled_sample, masked_sample
+from hilum.training.samples import Sample, centres_of
 
 logger = logging.getLogger(__name__)
 
@@ -20,12 +22,17 @@ def with_copies(samples: Sequence[Sample], plan: TrainingPlan, fold: int) -> lis
     """The samples, then augmented copies: a share `augment_share` of each label, up to `augment_to` in all.
 
     Labels keep their shares: of 1,349 and 3,883 images a quarter is 337 and 970. The same seed and fold
-    make the same copies.
+    make the same copies. Raises PlanError for samples with places of their own to centre patches on, as
+    nodules are, which a copy would not have.
     """
     rng = np.random.default_rng([plan.seed, fold, 1 << 20])
     chosen = [index for kind in _kinds(samples) for index in _some(kind, plan.augment_share, rng)]
     missing = (plan.augment_to or 0) - len(samples) - len(chosen)
     chosen += _spread(len(samples), max(0, missing), rng)
+    if any(len(samples[index].centres) > len(samples[index].known) for index in chosen):
+        raise PlanError(
+            "training.augment_share, augment_to: copies of scans with marks are not made; leave them 0"
+        )
     if chosen:
         logger.info("fold %d: %d augmented copies beside %d samples", fold, len(chosen), len(samples))
     return [*samples, *(_copy(samples[index], plan, rng) for index in chosen)]
@@ -60,6 +67,6 @@ def _copy(sample: Sample, plan: TrainingPlan, rng: np.random.Generator) -> Sampl
     where = torch.from_numpy(theta(matrix, centre, sample.shape, sample.shape)[None])
     stack = warp([sample.stack], where, sample.shape, plan.augmentation.elastic, generator)
     image = recolour(stack[:, : sample.channels], plan.augmentation, generator)[0]
-    if sample.label is not None:
-        return labelled_sample(sample.name, image, sample.label, sample.known, sample.weight)
-    return masked_sample(sample.name, image, stack[0, sample.channels :], sample.known, sample.weight)
+    mask = stack[0, sample.channels :]
+    centres = () if sample.label is not None else centres_of(mask)
+    return replace(sample, stack=torch.cat([image, mask]), centres=centres)

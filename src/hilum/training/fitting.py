@@ -42,6 +42,7 @@ def fitted_to_memory(plan: Plan, free_bytes: int) -> Plan:
 def step_bytes(plan: Plan) -> tuple[int, int]:
     """Bytes that the weights take while training, and that each sample of a batch takes on top.
 
+    Each sample goes through one member of a committee.
     A pass without values (PyTorch's meta device) tells the outputs of all layers.
     """
     seen = [0]
@@ -61,4 +62,4 @@ def step_bytes(plan: Plan) -> tuple[int, int]:
         except RuntimeError as error:
             raise PlanError(f"{plan.model.name} takes no {plan.training.patch}: {error}") from error
     weights = sum(value.numel() for value in network.state_dict().values()) * VALUE_BYTES * WEIGHT_COPIES
-    return weights, round(seen[0] / 2 * VALUE_BYTES * BACKWARD)
+    return weights, round(seen[0] / (2 * members) * VALUE_BYTES * BACKWARD)

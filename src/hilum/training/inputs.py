@@ -1,11 +1,16 @@
-"""What a run was trained on: hashes of its files, and whether they are still the same."""
+"""What a run was trained on: its annotation and hashes of its files, and whether they are still the same."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hilum.errors import RunError
+from hilum.study.inputs import files_of
+from hilum.study.record import study_to_json
 from hilum.study.study import Study
 from hilum.training.run import Run
 
@@ -13,15 +18,22 @@ HASHED_BYTES = 64_000_000
 
 
 def check_same_inputs(run: Run, study: Study) -> None:
-    """Raise RunError where cases that a run began with are gone or their files have changed."""
-    known = {case.name for case in study.cases}
+    """Raise RunError where cases that a run began with are gone, or their annotation or files have changed.
+
+    Cases that were added since are nothing to the run.
+    """
+    known = {case.name: case for case in study.cases}
     gone = [case.name for case in run.study.cases if case.name not in known]
     if gone:
         raise RunError(
             f"{run.folder}: {len(gone)} cases of this run are not in {study.root} any more, such as {gone[0]}"
         )
-    before, now = run.manifest.get("inputs"), input_hashes(study)
-    changed = [path for path in now if isinstance(before, dict) and before.get(path, now[path]) != now[path]]
+    same = replace(study, cases=tuple(known[case.name] for case in run.study.cases))
+    _check_annotation(run, same)
+    before, now = run.manifest.get("inputs"), input_hashes(same)
+    if not isinstance(before, dict):
+        return
+    changed = sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
     if changed:
         raise RunError(
             f"{run.folder}: {len(changed)} files of {study.root} have changed since this run began, such as "
@@ -29,12 +41,25 @@ def check_same_inputs(run: Run, study: Study) -> None:
         )
 
 
+def _check_annotation(run: Run, study: Study) -> None:
+    """Raise RunError where masks, labels, marks or groups of the same cases are others now."""
+    pairs = zip(_recorded(run.study), _recorded(study), strict=True)
+    other = [before["name"] for before, now in pairs if before != now]
+    if other:
+        raise RunError(
+            f"{run.folder}: the annotation of {len(other)} cases of {study.root} has changed since this run "
+            f"began, such as that of {other[0]}; put it back, or train into a new folder"
+        )
+
+
+def _recorded(study: Study) -> Sequence[dict[str, Any]]:
+    """Cases as study.json records them, by paths below the study's folder."""
+    return [{**case, "split": None} for case in study_to_json(study)["cases"]]
+
+
 def input_hashes(study: Study) -> dict[str, str]:
     """Hashes of the input files, so that a changed input can be told; of huge ones the size."""
-    paths = sorted(
-        {case.image.path for case in study.cases}
-        | {s.path for c in study.cases for m in c.masks.values() for s in m.sources}
-    )
+    paths = sorted({path for case in study.cases for path in files_of(case)})
     return {_name(path, study): _digest(path) for path in paths if path.is_file()}
 
 

@@ -153,6 +153,8 @@ class Trainer:
             self._wrapped, self._stepper, max_norm=settings.clip or math.inf, error_if_nonfinite=False
         )
         if norm is not None and not math.isfinite(float(norm)):
+            if settings.precision == "16-mixed":
+                self._stepper.step()  # the scaler passes over it and scales less from here on
             return self._skipped(logits, batch)
         self._stepper.step()
         self.average.update(self.network, step)

@@ -94,8 +94,9 @@ def _dice_of_images(both: Tensor, sizes: Tensor, wanted: Wanted) -> Tensor:
 
 def negative_dice(logits: Tensor, wanted: Wanted) -> Tensor:
     """Minus soft Dice over the batch flattened, smoothing 1, as the 2016 ultrasound tutorial trains."""
-    probability, y = activate(logits, wanted.activation).flatten(), wanted.y.flatten()
-    return -(2 * (probability * y).sum() + 1) / (probability.sum() + y.sum() + 1)
+    both, sizes = _overlaps(logits, wanted)
+    known = wanted.known * wanted.weight[:, None]
+    return -(2 * (both * known).sum() + 1) / ((sizes * known).sum() + 1)
 
 
 def dice_both(logits: Tensor, wanted: Wanted) -> Tensor:

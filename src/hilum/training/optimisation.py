@@ -58,11 +58,13 @@ def make_optimiser(parameters: Iterable[nn.Parameter], plan: TrainingPlan) -> to
         {"params": matrices, "weight_decay": plan.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
+    # Steps that unscale gradients themselves are not clipped by Fabric.
+    fused = plan.precision != "16-mixed"
     match plan.optimiser:
         case "adamw":
-            return torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True)
+            return torch.optim.AdamW(groups, lr=plan.learning_rate, fused=fused)
         case "adam":
-            return torch.optim.Adam(groups, lr=plan.learning_rate, fused=True)
+            return torch.optim.Adam(groups, lr=plan.learning_rate, fused=fused)
         case _:
             return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=0.9, nesterov=True)
 

@@ -15,6 +15,7 @@ from hilum.planning.plan import Plan, TrainingPlan
 from hilum.training.batches import Batch
 from hilum.training.losses import Wanted, activate, find_loss
 from hilum.training.samples import Sample
+from hilum.training.slices import slice_of
 
 Measure = Callable[[Tensor, Batch], Mapping[str, float]]
 MOST_LOOKS = 40
@@ -131,6 +132,8 @@ def watched_score(values: Mapping[str, float]) -> float:
 def _answer(network: nn.Module, samples: Sequence[Sample], plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, wanted output and what is known of samples of one shape."""
     device = next(network.parameters()).device
+    if len(samples[0].shape) > len(plan.training.patch) and samples[0].label is not None:
+        return _answer_by_slice(network, samples, plan)
     x = torch.stack([sample.stack[: sample.channels] for sample in samples])
     shape, divisor = x.shape[2:], int(getattr(network, "divisor", 1))
     missing = [-side % divisor for side in shape]
@@ -146,6 +149,19 @@ def _answer(network: nn.Module, samples: Sequence[Sample], plan: Plan) -> tuple[
     inside = (slice(None), slice(None), *(slice(0, side) for side in shape))
     masks = torch.stack([sample.stack[sample.channels :] for sample in samples])
     return logits[inside], (masks > 0.5).float(), known
+
+
+def _answer_by_slice(
+    network: nn.Module, samples: Sequence[Sample], plan: Plan
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of labelled volumes: logits are averaged over slices."""
+    rows = []
+    for sample in samples:
+        slices = [slice_of(sample, plane) for plane in range(sample.shape[0])]
+        logits, y, known = _answer(network, slices, plan)
+        rows.append((logits.mean(0), y[0], known[0]))
+    logits, y, known = (torch.stack(column) for column in zip(*rows, strict=True))
+    return logits, y, known
 
 
 def _scored(

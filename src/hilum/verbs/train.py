@@ -297,7 +297,7 @@ def _trainer(
 def _predicted(plan: Plan, splits: Splits, fold: int, followed: bool) -> tuple[str, ...]:
     """Names of the cases that a fold's network predicts, those it learnt from too where something follows."""
     parts = splits.folds[fold]
-    return (*parts.test, *_watched(plan, splits, fold), *(parts.train[:MOST_FOLLOWED] if followed else ()))
+    return (*parts.test, *parts.val, *(parts.train[:MOST_FOLLOWED] if followed else ()))
 
 
 def _watched(plan: Plan, splits: Splits, fold: int) -> tuple[str, ...]:
@@ -313,6 +313,8 @@ def _train_folds(run: Run, study: Study, samples: Samples, options: Options, wat
     for index in _todo(run.splits, options):
         state = run.fold(index) / "state" / "state.safetensors"
         if not run.finished(index):
+            if is_first():
+                _forget(run, index)
             initial = _initial(options, run.splits, index)
             trainer = _trainer(run.plan, samples, run.splits, index, initial, parallel=True)
             network, history = train_fold(
@@ -334,18 +336,30 @@ def _train_folds(run: Run, study: Study, samples: Samples, options: Options, wat
 
 def _predict_fold(run: Run, samples: Samples, index: int) -> None:
     """Keep the probabilities of one fold's test cases and of those that were held back."""
-    parts = {
-        run.evaluation / "probabilities": run.splits.folds[index].test,
-        run.evaluation / "validation" / f"fold-{index}": _watched(run.plan, run.splits, index),
-    }
-    wanted = [(folder, name) for folder, names in parts.items() for name in names]
-    missing = [(folder, name) for folder, name in wanted if not (folder / f"{name}.npz").is_file()]
+    missing = [(folder, name) for folder, name in _kept(run, index) if not (folder / f"{name}.npz").is_file()]
     if not missing:
         return
     predictor = make_predictor([load_network(run, index)], run.plan)
     for folder, name in missing:
         (sample,) = samples[name]
         keep(folder, name, predictor.prepared(sample.stack[: sample.channels]))
+
+
+def _kept(run: Run, index: int) -> list[tuple[Path, str]]:
+    """Folder and name of every case whose answer is kept with a fold."""
+    fold = run.splits.folds[index]
+    held_back = run.evaluation / "validation" / f"fold-{index}"
+    return [
+        *((run.evaluation / "probabilities", name) for name in fold.test),
+        *((held_back, name) for name in fold.val),
+    ]
+
+
+def _forget(run: Run, index: int) -> None:
+    """Remove what an earlier network of a fold has left, but for the state: the fold is trained anew."""
+    answers = [folder / f"{name}.npz" for folder, name in _kept(run, index)]
+    for path in (*answers, *(path for path in run.fold(index).glob("*") if path.is_file())):
+        path.unlink(missing_ok=True)
 
 
 def _finish(run: Run, study: Study, started: float) -> None:
