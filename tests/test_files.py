@@ -113,3 +113,11 @@ def test_missing_or_huge_json_names_the_file(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(list(range(1000))))
     with pytest.raises(RunError, match="larger than 100 bytes"):
         read_json(tmp_path / "a.json", limit_bytes=100)
+
+
+def test_names_that_are_no_text_are_refused_before_anything_is_written(tmp_path):
+    write_text(tmp_path / "a.json", "before")
+    with pytest.raises(HilumError, match=r"a\.json: would hold .*caf.+udce9\.png.*rename"):
+        write_json(tmp_path / "a.json", {"image": "caf\udce9.png"})
+    assert (tmp_path / "a.json").read_text() == "before"
+    write_text(tmp_path / "a.json", "\U0001fac1 µ")

@@ -60,10 +60,26 @@ def stays_inside(name: str) -> bool:
     return not odd and not control and not re.match(r"[A-Za-z]:", name)
 
 
+def as_text(name: str) -> str:
+    r"""A name as UTF-8 can hold it: other bytes, which come as surrogates, are written out.
+
+    >>> as_text("café.png"), as_text("caf\udce9.png")
+    ('café.png', 'caf\\udce9.png')
+    """
+    return name.encode(errors="backslashreplace").decode()
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
-    with whole_file(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    """Write UTF-8 text, whole or not at all. Raises HilumError where it holds a name that is not UTF-8."""
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        found = as_text(text[max(error.start - 40, 0) : error.end + 40])
+        where = as_text(str(path))
+        raise HilumError(
+            f"{where}: would hold a name that is not UTF-8 (in {found!r}); rename that file or folder"
+        ) from error
+    write_bytes(path, content)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -16,6 +16,14 @@ def test_padding_becomes_air_and_the_range_is_kept(padding, dtype):
     assert array.min() == padding
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int8])
+def test_types_that_cannot_hold_air_are_clipped_where_they_can(dtype):
+    array = np.array([0, 40, 127, min(np.iinfo(dtype).max, 60000)], dtype).reshape(1, 1, 4)
+    cleaned = clean(Image(array)).array
+    assert cleaned.dtype == dtype
+    assert cleaned.ravel().tolist() == [0, 40, 127, min(np.iinfo(dtype).max, 3071)]
+
+
 def test_own_limits():
     array = np.array([-2000, -900, 700], np.int16).reshape(1, 1, 3)
     assert clean(Image(array), low=-500, high=400).array.ravel().tolist() == [-500, -500, 400]

@@ -121,9 +121,10 @@ def test_a_narrow_field_of_view_is_told():
     assert any("field of view" in text for text in lungs.warnings)
 
 
-def test_values_that_are_no_hounsfield_units_are_told():
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16])
+def test_values_that_are_no_hounsfield_units_are_told(dtype):
     image, *_ = chest()
-    lungs = lung_mask(image.with_array((image.array.clip(-1024) + 1024).astype(np.int16)))
+    lungs = lung_mask(image.with_array((image.array.clip(-1024) + 1024).astype(dtype)))
     assert any("Hounsfield" in text for text in lungs.warnings)
     assert any("outside" in text or "no " in text for text in lungs.warnings)
 

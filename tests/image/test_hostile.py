@@ -13,9 +13,11 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from hilum.errors import HilumError
+from hilum.errors import HilumError, StudyError
+from hilum.files import write_json
 from hilum.image.readers import probe, read_image
 from hilum.study.open import open_study, understand
+from hilum.study.record import study_to_json
 
 MOST_MIB = 256
 MOST_S = 5.0
@@ -201,3 +203,11 @@ def test_names_that_are_no_text_are_told_or_read(tmp_path):
         pytest.skip("this file system takes names of text only")
     (case,) = understand(tmp_path).cases
     case.name.encode()
+    for thorough in (True, False):
+        with pytest.raises(StudyError, match=r"\\udcff\.png: its name is not UTF-8.*rename"):
+            open_study(tmp_path, thorough=thorough)
+    picture(tmp_path / "images" / "2.png")
+    mask(tmp_path / "masks" / "2.png")
+    study = open_study(tmp_path, skip_bad=True)
+    assert [one.name for one in study.cases] == ["2"]
+    write_json(tmp_path / "study.json", study_to_json(study))

@@ -35,7 +35,13 @@ def clean(image: Image, low: float = LOWEST_HU, high: float = HIGHEST_HU) -> Ima
 
 
 def clean_array(array: NDArray[Any], low: float = LOWEST_HU, high: float = HIGHEST_HU) -> NDArray[Any]:
-    """Clean an array of any shape: values below -1200 HU (padding too) become air, the rest is clipped."""
+    """Clean an array of any shape: values below -1200 HU (padding too) become air, the rest is clipped.
+
+    The type stays; limits that it cannot hold, as unsigned ones cannot hold air, clip nothing.
+    """
+    if array.dtype.kind in "iu":
+        room = np.iinfo(array.dtype)
+        low, high = (min(max(int(limit), room.min), room.max) for limit in (low, high))
     air = max(AIR_HU, low)
     cleaned: NDArray[Any] = np.clip(array, array.dtype.type(low), array.dtype.type(high))
     cleaned[array < _NO_TISSUE_HU] = air

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hilum.exchange.mask_outlines import Outlined
 from hilum.exchange.outlines import Outline
-from hilum.files import whole_file
+from hilum.files import as_text, whole_file
 
 
 class CocoWriter:
@@ -30,7 +30,9 @@ class CocoWriter:
         """Add the regions of one image, by target."""
         shape = next(iter(found.values())).shape
         number = len(self.images) + 1
-        self.images.append({"id": number, "file_name": file_name, "width": shape[1], "height": shape[0]})
+        self.images.append(
+            {"id": number, "file_name": as_text(file_name), "width": shape[1], "height": shape[0]}
+        )
         for target, one in found.items():
             for entry in _annotations(one, number, self.targets.index(target) + 1):
                 self.annotations.append(json.dumps({"id": len(self.annotations) + 1, **entry}))

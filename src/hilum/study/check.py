@@ -12,7 +12,7 @@ from hilum.image.readers import Header, probe
 from hilum.study.masks import fitted_spacing, misfit
 from hilum.study.names import counted, listed
 from hilum.study.study import Case, Finding, Source, Study
-from hilum.study.survey import check_marks, survey_study
+from hilum.study.survey import check_marks, check_names, survey_study
 
 LEAST_IN_CLASS = 3
 _WORKERS = 4
@@ -47,6 +47,7 @@ def _check_case(case: Case) -> tuple[Finding, ...]:
         if image and other and (message := misfit(case, source, image, other)):
             messages.append(message)
     try:
+        check_names(case)
         fitted_spacing(case, len(image.shape) if image else 2)
         if image:
             check_marks(case, image.shape, image.spacing, image.geometry)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hilum.errors import HilumError, RunError
-from hilum.files import stays_inside
+from hilum.files import as_text, stays_inside
 from hilum.image.spacing import Spacing
 from hilum.study.study import Case, Encoding, Finding, Mark, MaskSource, Source, Study
 
@@ -27,7 +27,10 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "classes": list(study.classes),
         "exclusive": study.exclusive,
         "grouping": study.grouping,
-        "findings": [[finding.severity, finding.message, list(finding.cases)] for finding in study.findings],
+        "findings": [
+            [finding.severity, as_text(finding.message), [as_text(name) for name in finding.cases]]
+            for finding in study.findings
+        ],
         "cases": [_case_to_json(study.root, case) for case in study.cases],
     }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from hilum.errors import HilumError, ImageError, StudyError
+from hilum.files import as_text
 from hilum.image.image import Geometry, Image
 from hilum.image.spacing import Spacing
 from hilum.study.encodings import luminance
@@ -80,6 +81,7 @@ def _look(case: Case) -> Facts | HilumError:
 
 def look_at(case: Case) -> Facts:
     """The facts of one case. Raises ImageError or StudyError where a file fails or sizes differ."""
+    check_names(case)
     image = read_case_image(case)
     if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
         raise ImageError(f"{image.path}: holds NaN or infinite pixels; replace them, for example by 0")
@@ -104,6 +106,19 @@ def look_at(case: Case) -> Facts:
             if mask.ndim == 2
         },
     )
+
+
+def check_names(case: Case) -> None:
+    """Raise StudyError where a file or folder of a case has a name that is no text.
+
+    Linux takes any bytes for a name; results are written as UTF-8.
+    """
+    masks = (source for mask in case.masks.values() for source in mask.sources)
+    for source in (case.image, *case.channels, *masks):
+        if as_text(path := str(source.path)) != path:
+            raise StudyError(
+                f"{source}: its name is not UTF-8, so no result can name it; rename it (for many: convmv)"
+            )
 
 
 def check_marks(case: Case, shape: tuple[int, ...], spaced: Spacing, geometry: Geometry | None) -> None:
