@@ -83,7 +83,7 @@ def test_a_card_is_taken_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (7, 8))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     found = find_device()
     assert (found.kind, found.name, found.memory_bytes, found.bf16) == ("cuda", "a card", 7, True)
     assert find_device("cpu").kind == "cpu"

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,3 +215,13 @@ def test_whole_groups_are_held_back(tmp_path):
     assert len(fold.val) == 6
     assert sorted(fold.train + fold.val) == sorted(names[:24])
     assert hold_back(splits, study, 0.25) is splits
+
+
+def test_images_that_may_not_be_parted_are_held_back_together():
+    cases = [Case(f"c{n}", Source(Path(f"c{n}")), labels={"sick": 1.0}, group=f"g{n}") for n in range(24)]
+    study, names = Study(Path(), "x", tuple(cases)), tuple(case.name for case in cases)
+    linked = [(f"c{n}", f"c{n + 1}") for n in range(0, 24, 2)]
+    splits = hold_back(Splits("given", (Fold(names, ()),), "given"), study, 0.25, together=linked)
+    (fold,) = splits.folds
+    assert len(fold.val) == 6
+    assert all((a in fold.val) == (b in fold.val) for a, b in linked)

@@ -1,5 +1,6 @@
 import hilum
 from hilum.planning.document import read_plan
+from hilum.study.open import open_study
 
 
 def test_a_plan_is_made_without_training_and_can_be_kept(phantom_study, tmp_path):
@@ -19,3 +20,15 @@ def test_an_edited_plan_is_what_is_trained_by(phantom_study, quick, tmp_path):
     (tmp_path / "plan.yaml").write_text(text.replace("steps: 40", "steps: 2").replace("seed: 0", "seed: 9"))
     run = hilum.train(phantom_study, tmp_path / "run", recipe=str(tmp_path / "plan.yaml"), folds=2, fold=0)
     assert (run.plan.training.steps, run.plan.training.seed) == (2, 9)
+
+
+def test_groups_are_made_by_the_plan_s_own_expression(phantom_study, tmp_path):
+    """A run's plan trained by again, or `--set data.group_by`, groups as `--group-by` did."""
+    every = r"([^/]+)$"
+    assert len(open_study(phantom_study).groups) == 3
+    made = hilum.plan(phantom_study, tmp_path / "plan.yaml", group_by=every, device="cpu")
+    assert made.data.group_by == every
+    again = hilum.plan(phantom_study, recipe=str(tmp_path / "plan.yaml"), device="cpu")
+    wished = hilum.plan(phantom_study, settings=(f"data.group_by='{every}'",), device="cpu")
+    assert again.reasons["data.folds"] == wished.reasons["data.folds"] == made.reasons["data.folds"]
+    assert made.reasons["data.folds"] != hilum.plan(phantom_study, device="cpu").reasons["data.folds"]

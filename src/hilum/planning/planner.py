@@ -70,14 +70,26 @@ def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Pl
 
 def wished_folds(wishes: Wishes) -> int | None:
     """The number of folds that the command line, `--set` or the recipe asks for; None where none does."""
-    draft = Draft()
-    if wishes.recipe:
-        apply_file(draft, find_recipe(wishes.recipe), "")
-    apply_settings(draft, wishes.settings)
+    draft = _wished(wishes)
     if wishes.folds or draft.get("data.folds") is None:
         return wishes.folds
     folds = draft.plan().data.folds
     return folds if folds > 1 else None
+
+
+def wished_group_by(wishes: Wishes) -> str | None:
+    """The expression for the groups that the command line, `--set` or the recipe asks for."""
+    draft = _wished(wishes)
+    return wishes.group_by or (draft.plan().data.group_by if draft.get("data.group_by") else None)
+
+
+def _wished(wishes: Wishes) -> Draft:
+    """What the recipe and `--set` say, before a study is known."""
+    draft = Draft()
+    if wishes.recipe:
+        apply_file(draft, find_recipe(wishes.recipe), "")
+    apply_settings(draft, wishes.settings)
+    return draft
 
 
 def recipe_names() -> list[str]:

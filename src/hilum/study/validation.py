@@ -18,13 +18,15 @@ def hold_back(
     share: float,
     balance: Mapping[str, Sequence[float]] | None = None,
     seed: int = 0,
+    together: Sequence[Sequence[str]] = (),
 ) -> Splits:
     """Folds whose training groups give up a share (0 to 0.5) for validation; folds that have one keep it.
 
-    Whole groups are moved, balanced as folds are. Raises StudyError where a fold has one group only.
+    Whole groups are moved, balanced as folds are, and cases that may not be parted (`together`) go the
+    same way. Raises StudyError where a fold has one group only.
     """
     folds = tuple(
-        fold if fold.val else _held_back(fold, study, share, balance, seed) for fold in splits.folds
+        fold if fold.val else _held_back(fold, study, share, balance, seed, together) for fold in splits.folds
     )
     if folds == splits.folds:
         return splits
@@ -33,10 +35,15 @@ def hold_back(
 
 
 def _held_back(
-    fold: Fold, study: Study, share: float, balance: Mapping[str, Sequence[float]] | None, seed: int
+    fold: Fold,
+    study: Study,
+    share: float,
+    balance: Mapping[str, Sequence[float]] | None,
+    seed: int,
+    together: Sequence[Sequence[str]],
 ) -> Fold:
     inside = set(fold.train)
-    units = units_of([case for case in study.cases if case.name in inside], ())
+    units = units_of([case for case in study.cases if case.name in inside], together)
     if len(units) < 2:
         raise StudyError(
             f"training.validation={share:g}: the training part has {counted(len(units), 'group')}, and a "

@@ -32,7 +32,9 @@ def plan_folds(study: Study, wishes: Wishes) -> Splits:
 
 def hold_some_back(splits: Splits, study: Study, share: float) -> Splits:
     """The folds with a share of each training set held back, to be watched while training."""
-    return hold_back(splits, study, share, balance(study, survey_of(study)))
+    survey = survey_of(study)
+    pairs = find_duplicates(study, survey.facts)
+    return hold_back(splits, study, share, balance(study, survey), together=together(pairs))
 
 
 def balance(study: Study, survey: Survey) -> Mapping[str, Sequence[float]] | None:

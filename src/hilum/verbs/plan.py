@@ -8,7 +8,7 @@ from pathlib import Path
 from hilum.planning.device import find_device
 from hilum.planning.document import write_plan
 from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, make_plan
+from hilum.planning.planner import Wishes, make_plan, wished_group_by
 from hilum.study.open import open_study
 from hilum.training.fitting import fitted_to_memory
 from hilum.verbs.folding import plan_folds
@@ -31,8 +31,8 @@ def plan(
 
     Raises StudyError where the folder is not a sound study, PlanError for a wrong recipe or setting.
     """
-    study = open_study(Path(folder), group_by=group_by, skip_bad=skip_bad)
     wishes = Wishes(minutes, steps, folds, recipe, tuple(settings), device, group_by)
+    study = open_study(Path(folder), group_by=wished_group_by(wishes), skip_bad=skip_bad)
     splits = plan_folds(study, wishes)
     planned = make_plan(study, wishes, len(splits.folds), splits.reason).plan
     planned = fitted_to_memory(planned, find_device(device).memory_bytes)

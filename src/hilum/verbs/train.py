@@ -20,7 +20,7 @@ from hilum.inference.keeping import keep
 from hilum.inference.predictor import make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, make_plan
+from hilum.planning.planner import Wishes, make_plan, wished_group_by
 from hilum.study.open import open_study
 from hilum.study.splits import Splits, read_splits
 from hilum.study.study import Study
@@ -125,7 +125,7 @@ def train(
             study, samples = _gathered(run, Path(folder), skip_bad)
         else:
             check_new(out)
-            study = open_study(Path(folder), group_by=group_by, skip_bad=skip_bad)
+            study = open_study(Path(folder), group_by=wished_group_by(wishes), skip_bad=skip_bad)
             run, samples = _begin(study, out, wishes, options, started)
         if together:
             together.barrier()
