@@ -80,7 +80,7 @@ def mark_without_diameter(folder):
 def table_without_column(folder):
     table = folder / "annotations.csv"
     table.write_text(table.read_text().replace("diameter_mm", "width"))
-    return ["annotations.csv", "no column diameter_mm", "allowed"]
+    return ["annotations.csv", "no column diameter_mm", "needed are"]
 
 
 def table_without_marks(folder):

@@ -28,6 +28,8 @@ def table(tmp_path, text):
         "1.4,69.6,-140.9,876.3,5.8\n\n",
         HEADING.replace(",", ";") + "1.3;-128.6;-175.3;-298.4;5.6\r\n1.3;103.7;-211.9;-227.1;4.2\r\n"
         "1.4;69.6;-140.9;876.3;5.8\r\n",
+        "SeriesUID;coordx;coordy;coordz;Diameter;;\n1.3;-128,6;-175,3;-298,4;5,6;;\n1.3;103,7;-211,9;-227,1;4,2\n"
+        "1.4;69,6;-140,9;876,3;5,8;;\n",
     ],
 )
 def test_marks_are_read_whatever_the_dialect(tmp_path, text):
@@ -46,9 +48,12 @@ def test_marks_are_read_whatever_the_dialect(tmp_path, text):
         ),
         ("", "found nothing"),
         (HEADING + "1.3,1,2,three,4\n", "line 2 has coordZ = 'three'"),
-        (HEADING + "1.3,1,2,nan,4\n", "finite number"),
+        (HEADING + "1.3,1,2,nan,4\n", "finite coordinates"),
+        (HEADING + "1.3,1,2,3,4\n,1,2,3,4\n", "line 3 has no seriesuid"),
+        (HEADING + "1.3,1,2,3,4\n1.3,1,2,3,4,5\n", "line 3 has 6 values"),
+        (HEADING + "1.3,1,2,3,x\n1.3,1,2,3,4\n1.3,1,inf,3,4\n", "line 2 has .*'x', line 4 has .*'inf'"),
         (HEADING + "1.3,1,2\n", "line 2 has 3 values, the heading 5"),
-        (HEADING + "1.3,1,2,3,0\n", "mark 1 .*diameter 0 mm"),
+        (HEADING + "1.3,1,2,3,0\n", "line 2 has diameter_mm = '0'"),
     ],
 )
 def test_bad_tables_are_told(tmp_path, text, message):

@@ -11,6 +11,7 @@ from hilum.image.spacing import Spacing
 from hilum.study.layouts.registry import LAYOUTS
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.open import open_study, understand
+from hilum.study.study import Mark
 
 
 @pytest.fixture
@@ -198,6 +199,17 @@ def test_volumes_with_marks(tmp_path, volume):
     (tmp_path / "annotations.csv").write_text(rows + "1.3.6.1,nan,2,3,4\n")
     with pytest.raises(StudyError, match="line 4"):
         understand(tmp_path)
+
+
+def test_marks_that_a_spreadsheet_saved(tmp_path, volume):
+    volume(tmp_path / "subset0" / "1.2.mhd", np.zeros((4, 8, 8), np.int16))
+    (tmp_path / "annotations.csv").write_text(
+        "SeriesUID;CoordX;CoordY;CoordZ;Diameter_mm\n1.2;1,5;2;3;4,5\n", encoding="utf-8-sig"
+    )
+    excluded = "seriesuid\tcoordX\tcoordY\tcoordZ\tdiameter\n1.2\t3\t2\t1\t-1\n"
+    (tmp_path / "annotations_excluded.csv").write_text(excluded)
+    (case,) = understand(tmp_path).cases
+    assert case.marks == (Mark((1.5, 2.0, 3.0), 4.5), Mark((3.0, 2.0, 1.0), -1.0, "excluded"))
 
 
 def test_unknown_folder_says_what_is_there_and_what_is_known(tmp_path):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from hilum.errors import StudyError
-from hilum.study.layouts.tables import Row
 from hilum.study.listing import Listing
+from hilum.study.mark_tables import EXCLUDED, read_marks
 from hilum.study.names import (
     VOLUME_SUFFIXES,
     counted,
     listed,
-    printable,
     split_word,
     stem,
     suffix,
@@ -23,10 +20,8 @@ from hilum.study.names import (
 )
 from hilum.study.study import Case, Finding, Mark, Source, Study
 
-COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 _NAME = re.compile(r"annotations?(?!.*excluded)", re.IGNORECASE)
 _EXCLUDED = re.compile(r"annotations?.*excluded", re.IGNORECASE)
-EXCLUDED = "excluded"
 _GROUPING = "every scan its own group; --group-by 'subset([0-9]+)' keeps the folds of a challenge's subsets"
 
 
@@ -38,8 +33,8 @@ def recognise(listing: Listing) -> Study | None:
         return None
     marks: dict[str, list[Mark]] = {}
     for table in tables:
-        for series, mark in _marks(listing, table):
-            marks.setdefault(series, []).append(mark)
+        for series, read in read_marks(listing.path(table)).items():
+            marks.setdefault(series, []).extend(read)
     ignored = _ignored(listing)
     if not marks:
         raise StudyError(
@@ -69,8 +64,8 @@ def _ignored(listing: Listing) -> dict[str, list[Mark]]:
     found: dict[str, list[Mark]] = {}
     for table in listing.files:
         if suffix(table) == ".csv" and _EXCLUDED.match(table.name):
-            for series, mark in _marks(listing, table, EXCLUDED):
-                found.setdefault(series, []).append(mark)
+            for series, read in read_marks(listing.path(table), EXCLUDED).items():
+                found.setdefault(series, []).extend(read)
     return found
 
 
@@ -102,44 +97,3 @@ def _findings(
         words = f"{counted(len(free), 'volume')} without a mark, taken as free of nodules: {listed(free)}"
         findings.append(Finding("note", words, tuple(free)))
     return tuple(findings)
-
-
-def _marks(listing: Listing, table: PurePosixPath, kind: str = "nodule") -> list[tuple[str, Mark]]:
-    rows = _rows(listing, table)
-    problems = []
-    result = []
-    for number, row in enumerate(rows, start=2):
-        try:
-            x, y, z, diameter = (float(row[column]) for column in COLUMNS[1:])
-        except ValueError:
-            problems.append(f"line {number}")
-            continue
-        sized = diameter > 0 or kind == EXCLUDED
-        if not all(map(math.isfinite, (x, y, z, diameter))) or not sized or not row["seriesuid"]:
-            problems.append(f"line {number}")
-            continue
-        result.append((row["seriesuid"], Mark((x, y, z), diameter, kind)))
-    if problems:
-        raise StudyError(
-            f"{listing.path(table)}: {listed(problems, 12)}: a mark needs a seriesuid, "
-            "finite coordinates in mm and a diameter above zero"
-        )
-    return result
-
-
-def _rows(listing: Listing, table: PurePosixPath) -> list[Row]:
-    path = listing.path(table)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    rows = [line for line in csv.reader(lines) if any(map(str.strip, line))]
-    header = [cell.strip() for cell in rows[0]] if rows else []
-    header = ["diameter_mm" if cell.lower() in ("diameter", "diameter_mm") else cell for cell in header]
-    missing = [column for column in COLUMNS if column not in header]
-    if missing:
-        raise StudyError(f"{path}: has no column {listed(missing)}; allowed is {', '.join(COLUMNS)}")
-    short = [number for number, line in enumerate(rows, start=1) if len(line) != len(header)]
-    if short:
-        raise StudyError(f"{path}: lines {listed(short)} do not have {len(header)} cells as the header does")
-    return [dict(zip(header, (printable(cell.strip()) for cell in line), strict=True)) for line in rows[1:]]
