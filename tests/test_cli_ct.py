@@ -10,11 +10,14 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from hilum.errors import StudyError
+from hilum.image.image import Geometry, Image
+from hilum.image.readers import read_image
 from hilum.image.volume import read_volume, write_volume
 from hilum.phantoms.make import make_phantom
 from hilum.planning.plan import Plan
-from hilum.study.masks import read_case_image
+from hilum.study.masks import read_case_image, read_masks
 from hilum.study.open import open_study
+from hilum.study.study import Case, Encoding, MaskSource, Source
 from hilum.verbs.predict import find_cases
 
 UID = "1.2.826.0.1.3680043.8.498.7"
@@ -307,3 +310,18 @@ def test_slices_without_a_suffix_are_one_scan_and_single_ones_pictures(tmp_path)
     (tmp_path / "notes" / "IM0000").write_bytes(b"no image")
     with pytest.raises(StudyError, match="no image found"):
         find_cases([tmp_path / "notes"], Plan())
+
+
+def test_a_mask_with_rows_the_other_way_lies_on_its_dicom_scan(tmp_path):
+    """As converters to NIfTI write them."""
+    for z in range(3):
+        dicom_slice(tmp_path / "scan" / f"{z}.dcm", 2.5 * z)
+    image = read_image(tmp_path / "scan")
+    truth = np.zeros((3, 16, 16), np.uint8)
+    truth[1, 2:5, 3:9] = 1
+    start = (0.0, 15 * 0.7, 0.0)
+    geometry = Geometry(start, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
+    write_volume(tmp_path / "mask.nii.gz", Image(truth[None, :, ::-1], image.spacing, geometry=geometry))
+    mask = MaskSource((Source(tmp_path / "mask.nii.gz"),), Encoding("threshold", 0.5))
+    case = Case("scan", Source(tmp_path / "scan"), {"nodule": mask})
+    assert (read_masks(case, ["nodule"], image.shape)[0][0] == truth).all()
