@@ -231,6 +231,37 @@ def test_volumes_keep_their_grid(tmp_path, desk_of):
     assert (SimpleITK.GetArrayFromImage(back)[3] > 0).tolist() == plane.tolist()
 
 
+def test_one_of_several_targets_in_a_volume_of_other_axes_is_painted_in_its_place(tmp_path, desk_of):
+    """The file is turned onto its image before it is painted into; the other target stays where it is."""
+    import SimpleITK
+
+    folder, grid = tmp_path / "s", (5, 16, 18)
+    for sub in ("images", "masks"):
+        (folder / sub).mkdir(parents=True)
+    image = SimpleITK.GetImageFromArray(np.random.default_rng(0).normal(size=grid).astype(np.float32))
+    image.SetSpacing((0.7, 0.8, 2.5))
+    image.SetOrigin((-10.0, 5.0, 30.0))
+    SimpleITK.WriteImage(image, str(folder / "images/a.nii.gz"))
+    values = np.zeros(grid, np.uint8)
+    values[1, 2:6, 3:9] = 1
+    values[3, 9:14, 4:7] = 2
+    mask = SimpleITK.GetImageFromArray(values)
+    mask.CopyInformation(image)
+    SimpleITK.WriteImage(SimpleITK.Flip(mask, (False, True, False)), str(folder / "masks/a.nii.gz"))
+    study = open_study(folder)
+    assert study.targets == ("index-1", "index-2")
+    assert (read_masks(study.cases[0], study.targets, grid)[0][1] == (values == 2)).all()
+    plane = np.zeros(grid[1:], bool)
+    plane[11:15, 10:16] = True
+    desk = desk_of(folder)
+    desk.easel.stroke("a", "index-1", Stroke(spans_of(plane), 0, 2, "k"), 0)
+    desk.easel.save("a", "index-1")
+    wanted = values.copy()
+    wanted[2][plane] = 1
+    found = read_masks(look(folder).by_name["a"], study.targets, grid)[0]
+    assert [(found[k] == (wanted == k + 1)).all() for k in range(2)] == [True, True]
+
+
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "mask", "images", "x" * 61, "nerve_masks"])
 def test_a_target_needs_a_name_that_can_be_a_folder(name):
     with pytest.raises(HilumError, match="target"):

@@ -118,18 +118,6 @@ def test_a_mask_volume_stored_upside_down_is_turned(scan):
     assert check_study(Study(Path(), "pairs", (case,), ("nodule",))) == ()
 
 
-def test_a_mask_volume_that_targets_share_is_not_turned(scan):
-    """It is painted over where it lies."""
-    truth, make = scan
-    case = make(truth[::-1].astype(np.uint8), origin=(-90.0, -120.0, -300 + 5 * 2.5), direction=(1, 1, -1))
-    for encoding, problems in ((Encoding("threshold", 0.5), 0), (Encoding("index", 1.0), 1)):
-        mask = replace(case.masks["nodule"], encoding=encoding)
-        study = Study(Path(), "pairs", (replace(case, masks={"nodule": mask}),), ("nodule",))
-        for thorough in (False, True):
-            found = check_study(study, thorough)
-            assert len([one for one in found if "direction" in one.message]) == problems
-
-
 @pytest.mark.parametrize(
     ("stored", "word"),
     [

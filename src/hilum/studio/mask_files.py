@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hilum.errors import HilumError
 from hilum.files import whole_file
+from hilum.image.alignment import turn_onto, turned
 from hilum.image.image import Image
 from hilum.image.readers import expand_palette, read_indices
 from hilum.image.writers import write_image
@@ -59,6 +60,8 @@ def _base(place: Place, mask: Mask, image: Image) -> Image:
     shared = place.encoding.kind in ("index", "colour")
     if shared and place.path.is_file():
         old = read_indices(place.path)
+        turn = turn_onto(old, image)
+        old = old if turn is None else turned(old, turn, image)
         return old if place.encoding.kind == "index" else expand_palette(old)
     channels = 3 if place.encoding.kind == "colour" else 1
     value = inside_value(place)

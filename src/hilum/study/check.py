@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from hilum.errors import HilumError, StudyError
 from hilum.image.readers import Header, probe
-from hilum.study.masks import fitted_spacing, is_shared, misfit
+from hilum.study.masks import fitted_spacing, misfit
 from hilum.study.names import counted, listed
 from hilum.study.study import Case, Finding, Source, Study
 from hilum.study.survey import check_marks, check_names, survey_study
@@ -41,12 +41,10 @@ def _check_case(case: Case) -> tuple[Finding, ...]:
     """Errors in the headers of one case: all of its files, not only the first that fails."""
     messages: list[str] = []
     image = _probed(case.image, messages)
-    shared = dict.fromkeys(case.channels, False)
-    for mask in case.masks.values():
-        shared |= dict.fromkeys(mask.sources, is_shared(mask.encoding))
-    for source, by_several in shared.items():
+    masks = (source for mask in case.masks.values() for source in mask.sources)
+    for source in dict.fromkeys((*case.channels, *masks)):
         other = _probed(source, messages)
-        if image and other and (message := misfit(case, source, image, other, by_several)):
+        if image and other and (message := misfit(case, source, image, other)):
             messages.append(message)
     try:
         check_names(case)

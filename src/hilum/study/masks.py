@@ -24,8 +24,8 @@ def read_masks(
     """Masks (T, Y, X) or (T, Z, Y, X) of a case, and which of the targets are annotated (T,).
 
     `shape` is the spatial shape of the image. Targets that are not annotated are False throughout. Mask
-    volumes of one target whose axes run another way than their image's are turned. Raises StudyError where
-    a mask has another size or lies elsewhere, ImageError where a file cannot be read.
+    volumes whose axes run another way than their image's are turned. Raises StudyError where a mask has
+    another size or lies elsewhere, ImageError where a file cannot be read.
     """
     masks = np.zeros((len(targets), *shape), bool)
     annotated = np.array([target in case.masks for target in targets], bool)
@@ -68,29 +68,24 @@ def _one(
 ) -> NDArray[np.bool_]:
     key = (source, encoding.kind == "index")
     if key not in opened:
-        opened[key] = _laid(case, source, open_mask(source, encoding), shape, is_shared(encoding))
+        opened[key] = _laid(case, source, open_mask(source, encoding), shape)
     return inside(opened[key], encoding)
 
 
-def is_shared(encoding: Encoding) -> bool:
-    """Whether several targets may lie in one file, which is then painted over where it lies, never turned."""
-    return encoding.kind in ("index", "colour")
-
-
-def _laid(case: Case, source: Source, mask: Image, shape: tuple[int, ...], shared: bool) -> Image:
+def _laid(case: Case, source: Source, mask: Image, shape: tuple[int, ...]) -> Image:
     """The mask on the grid of its image, of which only the header is read, and that for volumes alone."""
     image = _header(case.image, _stamp(case.image)) if is_placed(mask) and case.image.index is None else None
     if image is not None and image.shape == shape:
-        return _onto(case, source, mask, image, shared)
+        return _onto(case, source, mask, image)
     if mask.shape != shape:
         raise StudyError(size_mismatch(case, source, shape, mask.shape))
     return mask
 
 
-def _onto(case: Case, source: Source, other: Image, image: Placed, shared: bool = False) -> Image:
+def _onto(case: Case, source: Source, other: Image, image: Placed) -> Image:
     turn = turn_onto(other, image)
-    if turn is None or (shared and not turn.still):
-        raise StudyError(misfit(case, source, image, other, shared))
+    if turn is None:
+        raise StudyError(misfit(case, source, image, other))
     return turned(other, turn, image)
 
 
@@ -108,13 +103,9 @@ def _stamp(source: Source) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def misfit(case: Case, source: Source, image: Placed, other: Placed, shared: bool = False) -> str:
-    """The message for a mask or channel on another grid than its image, both files named; "" if it fits.
-
-    A mask volume that several targets share is not turned, so its axes must run as those of its image.
-    """
-    turn = turn_onto(other, image)
-    if turn is not None and (turn.still or not shared):
+def misfit(case: Case, source: Source, image: Placed, other: Placed) -> str:
+    """The message for a mask or channel on another grid than its image, both files named; "" if it fits."""
+    if turn_onto(other, image) is not None:
         return ""
     if other.shape != image.shape:
         return size_mismatch(case, source, image.shape, other.shape)
