@@ -96,7 +96,7 @@ def test_fixed_folds_name_each_group_once():
         assert len(groups) == len(set(groups))
 
 
-def test_table_averages_folds_and_keeps_the_newest():
+def test_table_keeps_the_newest_and_folds_apart():
     import table
 
     def row(fold: int, dice: float) -> dict[str, object]:
@@ -107,8 +107,9 @@ def test_table_averages_folds_and_keeps_the_newest():
         return {**named, **figures, **speeds}
 
     rows = table.newest([row(0, 0.1), row(0, 0.5), row(1, 0.7)])
-    (group,) = table.grouped(rows)
-    assert "spot 0.600" in table.line(group)
+    first, second = table.grouped(rows)
+    assert "spot 0.500" in table.line(first)
+    assert "spot 0.700" in table.line(second)
     again = table.newest([row(0, 0.1), {**row(0, 0.3), "peak_bytes": None}])
     assert "spot 0.300" in table.line(again)
     assert table.line(again).endswith("| 2.0 |")

@@ -2,7 +2,8 @@
 
     python bench/peers/table.py [--data lung_flu] [--picture bench/results/peers.png]
 
-Of rows of one peer, data, fold, budget, seed and variant the newest counts; folds and seeds are averaged.
+Of rows of one peer, data, fold, budget, seed and variant the newest counts; seeds are averaged. Folds are
+not, as not every peer was run on all of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from matplotlib import pyplot as plt
 
 RESULTS = Path(__file__).parent.parent / "results"
 HEAD = (
-    "| peer | version | data | folds, seeds | budget, CPU s | spent | steps | mean Dice (pooled) "
+    "| peer | version | data | fold, seeds | budget, CPU s | spent | steps | mean Dice (pooled) "
     "| training Mpx a CPU s | prediction Mpx a CPU s | memory, GB |"
 )
 COLOURS = {
@@ -70,10 +71,10 @@ def newest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def grouped(rows: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Rows that differ in fold and seed alone, by data, peer and budget."""
+    """Rows that differ in their seed alone, by data, fold, peer and budget."""
     groups = defaultdict(list)
     for row in rows:
-        named = (row["data"], row["peer"], row["variant"], tuple(row.get("settings", [])))
+        named = (row["data"], row["fold"], row["peer"], row["variant"], tuple(row.get("settings", [])))
         groups[(*named, row["threads"], row["budget_cpu_s"])].append(row)
     return [groups[key] for key in sorted(groups, key=str_numbers)]
 
@@ -84,11 +85,11 @@ def str_numbers(key: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def line(rows: list[dict[str, Any]]) -> str:
-    """A row of the table: means over folds and seeds."""
+    """A row of the table: means over seeds."""
     first = rows[0]
     name = " ".join([first["peer"], first["variant"], *first.get("settings", [])]).strip()
     version = next(iter(first["versions"].values()))
-    runs = f"{sorted({r['fold'] for r in rows})}, {sorted({r['seed'] for r in rows})}"
+    runs = f"{first['fold']}, {sorted({r['seed'] for r in rows})}"
     scores = "; ".join(
         f"{target} {mean(rows, target, 'mean'):.3f} ({mean(rows, target, 'pooled'):.3f})"
         for target in first["dice"]
@@ -102,7 +103,7 @@ def line(rows: list[dict[str, Any]]) -> str:
 
 
 def mean(rows: list[dict[str, Any]], target: str, kind: str) -> float:
-    """Mean Dice of a target over folds and seeds."""
+    """Mean Dice of a target over seeds."""
     return float(np.nanmean([row["dice"][target][kind] for row in rows]))
 
 
@@ -112,9 +113,9 @@ def average(rows: list[dict[str, Any]], key: str) -> float:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """A panel for each target of each data set, a line for each peer."""
+    """A panel for each target of each fold of a data set, a line for each peer."""
     plain = [group for group in grouped(rows) if not group[0]["variant"]]
-    panels = sorted({(group[0]["data"], target) for group in plain for target in group[0]["dice"]})
+    panels = sorted({(*fold_of(group), target) for group in plain for target in group[0]["dice"]})
     if not panels:
         return
     columns = min(2, len(panels))
@@ -128,9 +129,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     )
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    for axis, (data, target) in zip(axes.flat, panels, strict=False):
-        panel(axis, [group for group in plain if group[0]["data"] == data], target)
-        axis.set_title(f"{data}: {target}", loc="left", fontsize=11)
+    for axis, (data, fold, target) in zip(axes.flat, panels, strict=False):
+        panel(axis, [group for group in plain if fold_of(group) == (data, fold)], target)
+        axis.set_title(f"{data}, fold {fold}: {target}", loc="left", fontsize=11)
     known = {
         name: line for axis in axes.flat for line, name in zip(*axis.get_legend_handles_labels(), strict=True)
     }
@@ -138,6 +139,11 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     figure.legend([known[name] for name in names], names, frameon=False, loc="outside right center")
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=130)
+
+
+def fold_of(group: list[dict[str, Any]]) -> tuple[str, int]:
+    """Data set and fold of rows that differ in their seed alone."""
+    return group[0]["data"], group[0]["fold"]
 
 
 def panel(axis: Any, groups: list[list[dict[str, Any]]], target: str) -> None:
