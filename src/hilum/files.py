@@ -93,16 +93,21 @@ def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     write_text(path, json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_text(path: Path, limit_bytes: int = 64_000_000) -> str:
-    """Read UTF-8 text of at most `limit_bytes`. Raises RunError where it is missing, larger or no text."""
+def read_text(
+    path: Path, limit_bytes: int = 64_000_000, refusal: type[HilumError] = RunError, kind: str = "Hilum file"
+) -> str:
+    """Read UTF-8 text of at most `limit_bytes`, with a byte order mark or without.
+
+    Raises `refusal` where it is missing, larger than a file of this `kind` is, or no text.
+    """
     try:
         if path.stat().st_size > limit_bytes:
-            raise RunError(f"{path}: larger than {limit_bytes} bytes, which no Hilum file is")
-        return path.read_text(encoding="utf-8")
+            raise refusal(f"{path}: larger than {limit_bytes:,} bytes, which no {kind} is")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror})") from error
+        raise refusal(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise RunError(f"{path}: is not text ({error})") from error
+        raise refusal(f"{path}: is not text in UTF-8 ({error.reason}); save it as UTF-8 again") from error
 
 
 def read_json(path: Path, limit_bytes: int = 64_000_000) -> Any:

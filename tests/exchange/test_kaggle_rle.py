@@ -102,7 +102,7 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
     with pytest.raises(HilumError, match=r"none\.csv"):
         read_submission(tmp_path / "none.csv")
     (tmp_path / "image.csv").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(HilumError, match="not a text file"):
+    with pytest.raises(HilumError, match="is not text in UTF-8"):
         read_submission(tmp_path / "image.csv")
 
 

@@ -8,6 +8,7 @@ from PIL import Image as Pillow
 
 import hilum
 from hilum.errors import HilumError, ImageError, RunError, StudyError
+from hilum.study.open import understand
 from hilum.verbs.predict import find_cases
 
 
@@ -149,3 +150,16 @@ def test_an_image_to_predict_keeps_apart_from_an_annotated_one_of_its_name(
     names = [case.name for case in find_cases([tmp_path / "study"], phantom_run.plan)]
     assert len(names) == len(set(names)) == 9
     assert annotated.stem in names
+
+
+def test_images_to_predict_are_named_as_their_study_names_them(phantom_run, tmp_path):
+    """Of one folder a case the folder is the name, of those with a mask and of those without."""
+    square = np.zeros((32, 40), np.uint8)
+    square[8:20, 8:20] = 255
+    for number in (1, 2):
+        (tmp_path / f"CASE_{number}").mkdir()
+        Pillow.fromarray(square).save(tmp_path / f"CASE_{number}" / "image.png")
+    Pillow.fromarray(square).save(tmp_path / "CASE_1" / "mask.png")
+    plan = phantom_run.plan.model_copy(deep=True)
+    plan.data.outputs = list(understand(tmp_path).targets)
+    assert [case.name for case in find_cases([tmp_path], plan)] == ["CASE_1", "CASE_2"]

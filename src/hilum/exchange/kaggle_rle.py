@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError, ImageError, PlanError
-from hilum.files import write_text
+from hilum.files import read_text, write_text
 from hilum.image.runlength import decode, encode
 from hilum.planning.plan import Plan
 from hilum.scoring.overlap import overlap
@@ -70,7 +70,7 @@ def read_submission(path: Path) -> dict[str, str]:
 
     Raises HilumError where the file cannot be read, has no two columns, or names an image twice.
     """
-    lines = csv.reader(io.StringIO(_text(path), newline=""))
+    lines = csv.reader(io.StringIO(read_text(path, LIMIT_BYTES, HilumError, "submission"), newline=""))
     limit = csv.field_size_limit(LIMIT_BYTES)
     try:
         rows = [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
@@ -90,17 +90,6 @@ def read_submission(path: Path) -> dict[str, str]:
         text = row[pixels] if pixels < len(row) else ""
         found[name] = "" if text.lower() in _NOTHING else text
     return found
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LIMIT_BYTES:
-            raise HilumError(f"{path}: larger than {LIMIT_BYTES:,} bytes, which no submission is")
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise HilumError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise HilumError(f"{path}: is not a text file ({error.reason})") from error
 
 
 def _columns(path: Path, first: list[str]) -> tuple[int, int, int]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from hilum.errors import HilumError, ImageError, StudyError
+from hilum.errors import HilumError, ImageError
 from hilum.image.image import Image
-from hilum.image.pyramid import is_huge, is_zarr, zarr_folders
+from hilum.image.pyramid import is_huge, is_zarr
 from hilum.image.readers import read_indices, readable
 from hilum.image.spacing import Spacing, unknown_spacing
 from hilum.measurement.huge_files import measure_huge, problem_with
@@ -16,7 +16,7 @@ from hilum.measurement.objects import Objects
 from hilum.measurement.spool import Row
 from hilum.measurement.table import measure_masks, rows_of
 from hilum.study.encodings import Coding, find_coding, inside, open_mask
-from hilum.study.listing import list_folder
+from hilum.study.listing import list_with_zarrs
 from hilum.study.study import Source
 
 MASK = "mask"
@@ -82,13 +82,7 @@ def _below(folder: Path) -> list[Path]:
     """Image files below a folder, sorted; hidden ones left out."""
     if not any(folder.iterdir()):
         return []
-    zarrs = zarr_folders(folder)
-    try:
-        listing = list_folder(folder)
-    except StudyError:
-        if zarrs:
-            return zarrs
-        raise
+    listing, zarrs = list_with_zarrs(folder)
     return sorted([*(listing.path(path) for path in listing.files if readable(path.name)), *zarrs])
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from hilum.errors import StudyError
+from hilum.image.pyramid import zarr_folders
 from hilum.study.names import counted, is_image, listed, natural, suffix
 
 _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "__pycache__"})
@@ -66,6 +67,20 @@ def list_folder(root: Path) -> Listing:
     if not files:
         raise StudyError(f"{root}: the folder is empty; give the folder that holds images and annotations")
     return _descended(Listing(root, files))
+
+
+def list_with_zarrs(root: Path) -> tuple[Listing, list[Path]]:
+    """The files below a folder, and the OME-Zarr images there, which are folders; there may be these alone.
+
+    Raises StudyError as `list_folder` does.
+    """
+    zarrs = zarr_folders(root)
+    try:
+        return list_folder(root), zarrs
+    except StudyError:
+        if not zarrs:
+            raise
+        return Listing(root, ()), zarrs
 
 
 def _descended(listing: Listing) -> Listing:

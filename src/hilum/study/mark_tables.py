@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hilum.errors import StudyError
+from hilum.files import read_text
 from hilum.study.names import listed, printable
 from hilum.study.study import Mark
 
@@ -68,7 +69,7 @@ def place_of(row: Mapping[str, str]) -> tuple[float, float, float]:
 
 def _numbered_rows(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> Iterator[tuple[int, Row]]:
     """Rows that are not empty, with their lines; decimal commas made points."""
-    text = _text(path)
+    text = read_text(path, _LIMIT_BYTES, StudyError, "table of marks")
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text), delimiter=separator)
@@ -115,14 +116,3 @@ def _no_number(line: int, row: Row, numbers: Sequence[str]) -> str:
         if not fine:
             return f"line {line} has {name} = {row[name]!r}"
     return ""
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise StudyError(f"{path}: larger than {_LIMIT_BYTES:,} bytes, which no table of marks is")
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise StudyError(f"{path}: is not text in UTF-8 ({error.reason}); save it as CSV again") from error

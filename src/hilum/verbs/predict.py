@@ -15,12 +15,12 @@ from hilum.exchange.annotations import check_annotations, file_names, write_anno
 from hilum.exchange.bundle import opened as open_run_or_bundle
 from hilum.exchange.dicom_seg import check_dicom_seg, write_dicom_segs
 from hilum.exchange.submissions import start_submission
-from hilum.image.pyramid import is_zarr, zarr_folders
+from hilum.image.pyramid import is_zarr
 from hilum.inference.engines import ENGINES
 from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
-from hilum.study.listing import Listing, list_folder
+from hilum.study.listing import Listing, list_with_zarrs
 from hilum.study.masks import read_case_image
 from hilum.study.names import is_image, stem, unique_names
 from hilum.study.open import understand
@@ -134,7 +134,7 @@ def find_cases(images: Sequence[str | Path | Case], plan: Plan) -> list[Case]:
         else:
             files = _image_files(path) if path.is_dir() and not is_zarr(path) else [path]
             plain += [Case("", Source(file)) for file in files]
-    names = unique_names([_key(case.image.path) for case in plain], {case.name for case in cases})
+    names = unique_names([_key(case) for case in plain], {case.name for case in cases})
     cases += [replace(case, name=name) for name, case in zip(names, plain, strict=True)]
     if not cases:
         raise StudyError(f"{', '.join(map(str, images))}: no image found")
@@ -154,13 +154,7 @@ def _labelled(path: Path, plan: Plan) -> Study | None:
 
 def _image_files(folder: Path) -> list[Path]:
     """The images below a folder; slices of a DICOM series are one, named by the folder they lie in."""
-    zarrs = zarr_folders(folder)
-    try:
-        listing = list_folder(folder)
-    except StudyError:
-        if zarrs:
-            return zarrs
-        raise
+    listing, zarrs = list_with_zarrs(folder)
     bare = _bare_slices(listing)
     files = [listing.path(path) for path in listing.files if is_image(path) or path in bare]
     dicoms = (path for path in listing.files if path in bare or path.suffix.lower() in DICOM_SUFFIXES)
@@ -204,8 +198,11 @@ def _holds_stack(folder: Path) -> bool:
         return False
 
 
-def _key(path: Path) -> tuple[str, ...]:
-    return (*path.parts[-3:-1], stem(path))
+def _key(case: Case) -> tuple[str, ...]:
+    """What a case may be named by: its folders, then the name that a study gave it, or that of its file."""
+    path = case.image.path
+    own = case.name.split("/") if case.name else [stem(path)]
+    return (*path.parts[-3:-1], *own)
 
 
 def _predicted(

@@ -123,6 +123,7 @@ def test_nnunet_with_channels_and_regions(tmp_path, volume):
     study = open_study(tmp_path)
     assert study.layout == "nnU-Net raw"
     assert study.targets == ("whole", "core")
+    assert [case.name for case in study.unannotated] == ["a_003"]
     image = read_case_image(study.cases[0])
     assert image.array.shape == (2, 4, 8, 10)
     masks, _ = read_masks(study.cases[0], study.targets, image.shape)
