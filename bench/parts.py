@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import resource
@@ -42,6 +43,7 @@ from hilum.training.batches import Batch, draw_batch
 from hilum.training.gather import gather_samples
 from hilum.training.loop import Trainer, make_fabric
 from hilum.training.losses import Wanted
+from hilum.training.optimisation import EVERY
 from hilum.training.prepare import prepare_image
 from hilum.training.run import make_network, package_versions, processor_name
 from hilum.training.samples import Sample
@@ -50,7 +52,8 @@ from parts_beside import eager, engines, kornia_moves, monai_moves, torchio_move
 RESULTS = Path(__file__).parent / "results" / "parts.jsonl"
 CASES = 4
 WARM_STEPS = 30
-LOOP_PAIRS = 60
+LOOP_PAIRS = 40
+ALL_STEPS = 10_000
 SECONDS = [1.0]
 
 
@@ -90,6 +93,12 @@ def in_turn(one: Callable[[], object], other: Callable[[], object], pairs: int) 
     taken = [(cpu_s_once(one), cpu_s_once(other)) for _ in range(pairs)]
     first, second = zip(*taken, strict=True)
     return statistics.median(first), statistics.median(second)
+
+
+def times(count: int, call: Callable[[], object]) -> None:
+    """Call again and again."""
+    for _ in range(count):
+        call()
 
 
 def cpu_s_once(call: Callable[[], object]) -> float:
@@ -151,13 +160,19 @@ def loop() -> Iterator[Row]:
     one = subject()
     trainer, settings = one.trainer, one.plan.training
     batch = draw_batch(one.samples, settings, 0, 0)
+    steps = itertools.count(WARM_STEPS)
+    # As many steps at a time as the average of the weights takes in at once.
     whole, network = in_turn(
-        lambda: trainer.step(WARM_STEPS, 2 * WARM_STEPS), forward_backward(one, batch), LOOP_PAIRS
+        partial(times, EVERY, lambda: trainer.step(next(steps), ALL_STEPS)),
+        partial(times, EVERY, forward_backward(one, batch)),
+        LOOP_PAIRS,
     )
+    whole, network = whole / EVERY, network / EVERY
     drawing = cpu_s(lambda: draw_batch(one.samples, settings, 0, 1), 8)
     trainer.weights.take_gradients()
     moving = cpu_s(lambda: trainer._stepper.step(), 8)
-    averaging = cpu_s(lambda: trainer.average.update(trainer.network, 10), 8)
+    update = partial(times, EVERY, lambda: trainer.average.update(trainer.network, next(steps)))
+    averaging = cpu_s(update, 8) / EVERY
     yield Row("loop outside the network", 1 - network / whole, "share", 0.15, "the most allowed")
     for name, taken in (
         ("drawing a batch", drawing),

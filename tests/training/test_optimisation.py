@@ -7,9 +7,12 @@ from torch import nn
 
 from hilum.planning.plan import TrainingPlan
 from hilum.training.optimisation import (
+    EVERY,
+    EVERY_STEP,
     WeightAverage,
     Weights,
     channels_last,
+    clip_gradients,
     learning_rate,
     make_optimiser,
     set_learning_rate,
@@ -54,6 +57,24 @@ def test_a_long_average_of_a_steady_network_is_that_network():
         torch.testing.assert_close(average.network.state_dict()[name], value, atol=1e-4, rtol=1e-4)
 
 
+def test_later_on_the_average_takes_in_every_fourth_step_as_four():
+    """Against an average of every step of a wandering weight: apart by less than it moves in four steps."""
+    network = nn.Linear(1, 1, bias=False)
+    average, everything = WeightAverage(network, 0.99), network.weight.item()
+    moved = []
+    for step in range(2000):
+        value = math.sin(step / 150)
+        nn.init.constant_(network.weight, value)
+        before = average.network.weight.item()
+        average.update(network, step)
+        moved.append(average.network.weight.item() != before)
+        decay = min(0.99, (1 + step) / (10 + step))
+        everything = decay * everything + (1 - decay) * value
+        assert average.network.weight.item() == pytest.approx(everything, abs=4 / 150)
+    assert all(moved[:EVERY_STEP])
+    assert sum(moved[EVERY_STEP:]) == len(moved[EVERY_STEP:]) // EVERY
+
+
 def test_the_average_is_a_network_of_its_own():
     network = nn.Linear(2, 2)
     average = WeightAverage(network, 0.9)
@@ -81,6 +102,34 @@ def test_every_optimiser_learns_and_spares_norms_and_biases_the_decay(name):
         losses.append(loss.item())
     assert losses[-1] < losses[0]
     assert math.isfinite(losses[-1])
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("largest", [0.01, 1e6, math.inf])
+def test_gradients_are_clipped_as_pytorch_clips_them(name, largest):
+    """Two networks alike: one clipped while its optimiser reads the gradients, the other before it."""
+    one = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    other, plan = copy.deepcopy(one), TrainingPlan(optimiser=name, learning_rate=0.01)
+    mine, plain = make_optimiser(one.parameters(), plan), make_optimiser(other.parameters(), plan)
+    for seed in range(5):
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(seed)) * (1 + 10 * seed)
+        for network, optimiser in ((one, mine), (other, plain)):
+            optimiser.zero_grad()
+            network(x).square().mean().backward()
+        norm = clip_gradients(mine, one.parameters(), largest)
+        expected = torch.nn.utils.clip_grad_norm_(other.parameters(), largest)
+        torch.testing.assert_close(norm, expected)
+        mine.step()
+        plain.step()
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+
+
+def test_a_gradient_that_is_no_number_shows_in_the_norm():
+    network = nn.Linear(2, 1)
+    optimiser = make_optimiser(network.parameters(), TrainingPlan())
+    network(torch.tensor([[math.inf, 1.0]])).sum().backward()
+    assert not math.isfinite(float(clip_gradients(optimiser, network.parameters(), 1.0)))
 
 
 def test_channels_last_changes_no_answer():

@@ -77,12 +77,13 @@ def placed(thetas: Tensor, patch: Sequence[int]) -> Tensor:
     times as long.
     """
     dims = len(patch)
-    grid = thetas[:, :, dims].reshape(-1, *[1] * dims, dims)
+    # One plane of memory a coordinate: sums and sampling run along rows then.
+    planes = thetas[:, :, dims].reshape(-1, dims, *[1] * dims)
     for axis, size in enumerate(patch):
         along = (torch.arange(size) + 0.5) * (2 / size) - 1
-        column = thetas[:, :, dims - 1 - axis].reshape(-1, *[1] * dims, dims)
-        grid = grid + column * along.reshape(-1, *[1] * (dims - axis))
-    return grid
+        column = thetas[:, :, dims - 1 - axis].reshape(-1, dims, *[1] * dims)
+        planes = planes + column * along.reshape(-1, *[1] * (dims - 1 - axis))
+    return planes.movedim(1, -1)
 
 
 def _sample(stacks: Tensor, grid: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from hilum.training.optimisation import (
     WeightAverage,
     Weights,
     channels_last,
+    clip_gradients,
     learning_rate,
     make_optimiser,
     set_learning_rate,
@@ -149,16 +150,22 @@ class Trainer:
             return self._skipped(logits, batch)
         self.fabric.backward(loss)
         self.weights.take_gradients()
-        norm = self.fabric.clip_gradients(
-            self._wrapped, self._stepper, max_norm=settings.clip or math.inf, error_if_nonfinite=False
-        )
-        if norm is not None and not math.isfinite(float(norm)):
+        if not math.isfinite(self._clip(settings.clip or math.inf)):
             if settings.precision == "16-mixed":
                 self._stepper.step()  # the scaler passes over it and scales less from here on
             return self._skipped(logits, batch)
         self._stepper.step()
         self.average.update(self.network, step)
         return loss.item(), logits.detach(), batch
+
+    def _clip(self, largest: float) -> float:
+        """Bound the gradients' norm; the norm that they had."""
+        if self.plan.training.precision != "16-mixed":
+            return float(clip_gradients(self.optimiser, self.weights.views, largest))
+        norm = self.fabric.clip_gradients(
+            self._wrapped, self._stepper, max_norm=largest, error_if_nonfinite=False
+        )
+        return float(0.0 if norm is None else norm)
 
     def _shrunk(self, factor: int) -> Sequence[Sample]:
         """The samples of a coarse stage; only one stage's are held at a time."""
