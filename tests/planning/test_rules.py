@@ -51,6 +51,14 @@ def test_every_planned_value_is_a_valid_one():
     assert min(plan.data.std) > 0
 
 
+def test_the_rate_stays_and_weights_are_averaged_over_many_steps():
+    draft = Draft()
+    rules.plan_rate(draft)
+    training = draft.plan().training
+    assert (training.schedule, training.learning_rate, training.ema) == ("constant", 0.0015, 0.999)
+    assert all(draft.reasons[f"training.{name}"] for name in ("schedule", "learning_rate", "ema"))
+
+
 def test_the_coarsest_resolution_whose_ceiling_holds_for_every_target():
     draft = drafted(rules.plan_resolution)
     assert draft.get("data.downsample") == 2

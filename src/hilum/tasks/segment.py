@@ -108,6 +108,7 @@ class Segment(OneNetwork):
         rules.plan_batch(draft, patch, fingerprint.cases)
         draft.set("training.loss", "bce+dice-both", "images with little target count, and those with much")
         draft.set("training.weight_decay", 0.1, "few images are soon learned by heart")
+        rules.plan_rate(draft)
         rare = min((share for share in fingerprint.shares.values() if share > 0), default=1.0)
         draft.set(
             "training.rare_share", 0.7, f"the rarest target covers {100 * rare:.1f} % where it is present"
