@@ -56,7 +56,9 @@ def test_the_rate_stays_and_weights_are_averaged_over_many_steps():
     rules.plan_rate(draft)
     training = draft.plan().training
     assert (training.schedule, training.learning_rate, training.ema) == ("constant", 0.0015, 0.999)
-    assert all(draft.reasons[f"training.{name}"] for name in ("schedule", "learning_rate", "ema"))
+    assert training.norm_batches == 60
+    chosen = ("schedule", "learning_rate", "ema", "norm_batches")
+    assert all(draft.reasons[f"training.{name}"] for name in chosen)
 
 
 def test_the_coarsest_resolution_whose_ceiling_holds_for_every_target():

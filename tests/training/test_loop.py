@@ -28,6 +28,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(
     trainer, tmp_path, precision, optimiser, stages
 ):
     settings = {"precision": precision, "optimiser": optimiser, "learning_rate": 1e-3, "stages": stages}
+    settings["norm_batches"] = 1
     whole, history = train_fold(trainer(**settings), 30, tmp_path / "whole.safetensors")
 
     def stop_half_way(progress):

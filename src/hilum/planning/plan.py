@@ -111,6 +111,9 @@ class TrainingPlan(_Group):
     plateau_patience: int = Field(3, ge=1, description="epochs without a better watched score")
     warmup: int = Field(50, ge=0)
     ema: float = Field(0.99, ge=0, lt=1)
+    norm_batches: int = Field(
+        0, ge=0, le=10_000, description="batches that averaged weights are normalised by at the end"
+    )
     clip: float = Field(1.0, ge=0)
     stop_at: float | None = Field(None, description="stop once the watched score is above this")
     stop_loss: float | None = Field(None, gt=0, description="and the watched loss below this")

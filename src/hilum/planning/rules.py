@@ -147,6 +147,7 @@ def plan_rate(draft: Draft) -> None:
     draft.set("training.schedule", "constant", "weights that keep moving are averaged instead")
     draft.set("training.learning_rate", 1.5e-3, "half of what a rate that falls to 0 begins with")
     draft.set("training.ema", 0.999, "the last ninth of the steps, at most 1,000")
+    draft.set("training.norm_batches", 60, "averaged weights have means and variances of their own")
 
 
 def plan_volumes(draft: Draft, print_: Fingerprint) -> None:

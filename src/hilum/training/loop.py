@@ -31,6 +31,7 @@ from hilum.training.parallel import all_agree, parallel_fabric, part_of_batch, p
 from hilum.training.samples import Sample
 from hilum.training.stages import coarser_plan, coarser_sample, factor_at
 from hilum.training.state import History, TrainingState, load_state, save_state
+from hilum.training.statistics import count_batches, renew_statistics
 from hilum.training.stopping import stops_held_back
 from hilum.training.watching import LOSS, Measure, Watched, epoch_steps, look, look_every, watched_score
 
@@ -167,6 +168,16 @@ class Trainer:
         )
         return float(0.0 if norm is None else norm)
 
+    def settle(self, network: nn.Module, steps: int) -> None:
+        """Measure an averaged network's statistics anew, on batches as those of the last step."""
+        settings, device = self.plan.training, self.fabric.device
+        factor = factor_at(settings, steps - 1, steps)
+        samples, plan = self._shrunk(factor), coarser_plan(settings, factor)
+        places = range(steps, steps + count_batches(settings, steps))
+        drawn = (draw_batch(samples, plan, self.fold, place).x.to(device) for place in places)
+        with self.fabric.autocast():
+            renew_statistics(network, drawn)
+
     def _shrunk(self, factor: int) -> Sequence[Sample]:
         """The samples of a coarse stage; only one stage's are held at a time."""
         if self._stage[0] != factor:
@@ -258,6 +269,8 @@ def train_fold(
             keeper.keep(trainer, current)
     nans.tell()
     network = watching.chosen()
+    if trainer.plan.training.norm_batches:
+        trainer.settle(network, steps)
     _check_finite(network, trainer)
     return network, history
 
