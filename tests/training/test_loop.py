@@ -5,9 +5,10 @@ import signal
 
 import pytest
 import torch
+from torch import nn
 
 from hilum.errors import RunError, TrainingError
-from hilum.training import loop
+from hilum.training import loop, skipping
 from hilum.training.loop import train_fold
 
 
@@ -82,7 +83,7 @@ def test_long_trainings_keep_a_readable_number_of_rows(trainer, tmp_path, monkey
 def test_a_loss_that_stays_nan_stops_with_what_to_try(trainer, tmp_path, monkeypatch):
     broken = trainer()
     broken.loss = lambda logits, wanted: logits.sum() * math.nan
-    monkeypatch.setattr(loop, "NAN_LIMIT", 3)
+    monkeypatch.setattr(skipping, "NAN_LIMIT", 3)
     before = [value.clone() for value in broken.network.parameters()]
     with pytest.raises(TrainingError, match=r"--set training\.learning_rate="):
         train_fold(broken, 30, tmp_path / "s.safetensors")
@@ -174,7 +175,7 @@ def test_a_loss_that_is_often_nan_stops_too(trainer, tmp_path, monkeypatch):
         return real(logits, wanted) * (math.nan if len(calls) % 2 else 1)
 
     odd.loss = every_second_nan
-    monkeypatch.setattr(loop, "NAN_LIMIT", 4)
+    monkeypatch.setattr(skipping, "NAN_LIMIT", 4)
     with pytest.raises(TrainingError, match="NaN for 5 of 9 steps"):
         train_fold(odd, 30, tmp_path / "s.safetensors")
 
@@ -264,3 +265,41 @@ def test_a_folder_that_vanishes_is_told_and_not_made_again(trainer, tmp_path, mo
     with pytest.raises(RunError, match="is gone"):
         train_fold(trainer(), 8, path, vanish)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("settings", [{}, {"stages": [2, 1]}, {"precision": "bf16-mixed"}])
+def test_a_training_ends_with_statistics_of_its_averaged_weights(trainer, tmp_path, settings):
+    plain, _ = train_fold(trainer(**settings), 90, tmp_path / "a.safetensors")
+    network, _ = train_fold(trainer(norm_batches=60, **settings), 90, tmp_path / "b.safetensors")
+    again, _ = train_fold(trainer(norm_batches=60, **settings), 90, tmp_path / "c.safetensors")
+    changed = {
+        name
+        for name, value in plain.state_dict().items()
+        if not torch.equal(value, network.state_dict()[name])
+    }
+    assert changed
+    assert all("running" in name or "num_batches" in name for name in changed)
+    assert not network.training
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+        assert torch.isfinite(value).all()
+    counted = [value for name, value in network.state_dict().items() if "num_batches" in name]
+    assert {int(value) for value in counted} == {3}
+
+
+def test_averages_over_many_steps_answer_better_with_statistics_of_their_own(trainer, tmp_path):
+    """The loss on the samples, of weights averaged over 60 steps of a high rate."""
+    settings = {"ema": 0.98, "schedule": "constant", "learning_rate": 3e-2, "batch": 4}
+    losses = []
+    for count in (0, 60):
+        made = trainer(norm_batches=count, **settings)
+        network, _ = train_fold(made, 300, tmp_path / f"{count}.safetensors")
+        with torch.no_grad():
+            answers = [network(sample.stack[None, :1])[0] for sample in made.samples]
+        wanted = [sample.stack[1:] for sample in made.samples]
+        found = [
+            float(nn.functional.binary_cross_entropy_with_logits(a, w))
+            for a, w in zip(answers, wanted, strict=True)
+        ]
+        losses.append(sum(found))
+    assert losses[1] < losses[0]

@@ -13,6 +13,7 @@ from hilum.training.optimisation import (
     Weights,
     channels_last,
     clip_gradients,
+    count_batches,
     learning_rate,
     make_optimiser,
     set_learning_rate,
@@ -73,6 +74,19 @@ def test_later_on_the_average_takes_in_every_fourth_step_as_four():
         assert average.network.weight.item() == pytest.approx(everything, abs=4 / 150)
     assert all(moved[:EVERY_STEP])
     assert sum(moved[EVERY_STEP:]) == len(moved[EVERY_STEP:]) // EVERY
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_a_short_average_takes_in_every_step(decay):
+    """Without averaging what is kept is the network of the last step, whichever that is."""
+    network = nn.Linear(1, 1, bias=False)
+    average, expected = WeightAverage(network, decay), network.weight.item()
+    for step in range(100):
+        nn.init.constant_(network.weight, float(step))
+        average.update(network, step)
+        now = min(decay, (1 + step) / (10 + step))
+        expected = now * expected + (1 - now) * step
+        assert average.network.weight.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_average_is_a_network_of_its_own():
@@ -188,3 +202,9 @@ def test_weights_with_one_input_or_of_one_pixel_are_contiguous_views_too():
     for view, parameter in zip(weights.views, network.parameters(), strict=True):
         assert view.is_contiguous()
         assert view.data_ptr() == parameter.data_ptr()
+
+
+def test_few_steps_pay_for_few_batches():
+    plan = TrainingPlan(norm_batches=60)
+    assert [count_batches(plan, steps) for steps in (1, 30, 300, 1800, 9000)] == [1, 1, 10, 60, 60]
+    assert count_batches(TrainingPlan(), 9000) == 0

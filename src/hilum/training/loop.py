@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from hilum.errors import RunError, TrainingError
 from hilum.planning.plan import Plan
@@ -23,15 +24,16 @@ from hilum.training.optimisation import (
     Weights,
     channels_last,
     clip_gradients,
+    count_batches,
     learning_rate,
     make_optimiser,
     set_learning_rate,
 )
 from hilum.training.parallel import all_agree, parallel_fabric, part_of_batch, processes
 from hilum.training.samples import Sample
+from hilum.training.skipping import Skipped
 from hilum.training.stages import coarser_plan, coarser_sample, factor_at
 from hilum.training.state import History, TrainingState, load_state, save_state
-from hilum.training.statistics import count_batches, renew_statistics
 from hilum.training.stopping import stops_held_back
 from hilum.training.watching import LOSS, Measure, Watched, epoch_steps, look, look_every, watched_score
 
@@ -39,8 +41,6 @@ logger = logging.getLogger(__name__)
 LOGGED_ROWS = 200
 STATE_SHARE = 0.03
 STATE_EVERY_S = 10.0
-NAN_LIMIT = 20
-NAN_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -169,14 +169,19 @@ class Trainer:
         return float(0.0 if norm is None else norm)
 
     def settle(self, network: nn.Module, steps: int) -> None:
-        """Measure an averaged network's statistics anew, on batches as those of the last step."""
+        """Measure an averaged network's means and variances anew, on batches as those of the last step.
+
+        Averaged weights have other activations than the networks they are the average of, whose statistics
+        were averaged with them (Izmailov et al. 2018, section 3.2).
+        """
         settings, device = self.plan.training, self.fabric.device
         factor = factor_at(settings, steps - 1, steps)
         samples, plan = self._shrunk(factor), coarser_plan(settings, factor)
         places = range(steps, steps + count_batches(settings, steps))
         drawn = (draw_batch(samples, plan, self.fold, place).x.to(device) for place in places)
+        _seed(device, hash((settings.seed, self.fold, steps)) % 2**31)
         with self.fabric.autocast():
-            renew_statistics(network, drawn)
+            update_bn(drawn, network)
 
     def _shrunk(self, factor: int) -> Sequence[Sample]:
         """The samples of a coarse stage; only one stage's are held at a time."""
@@ -231,7 +236,7 @@ def train_fold(
     every = max(1, steps // LOGGED_ROWS)
     step, history = state.step, state.history
     since = list(state.losses)
-    nans = _Nans(trainer, state.skipped, state.in_a_row)
+    nans = Skipped(trainer.fold, trainer.plan.training.learning_rate, state.skipped, state.in_a_row)
     clock = _Clock(state.seconds, state.cpu_s)
 
     def current() -> TrainingState:
@@ -334,33 +339,6 @@ def _row(
     if measure:
         row.update(measure(activate(logits, trainer.plan.model.activation), batch))
     return row
-
-
-class _Nans:
-    """Counts the steps without a finite loss, and stops the training where there are too many."""
-
-    def __init__(self, trainer: Trainer, skipped: int, in_a_row: int) -> None:
-        self.trainer, self.skipped, self.in_a_row = trainer, skipped, in_a_row
-
-    def count(self, loss: float, step: int) -> None:
-        """Take in one step. Raises TrainingError with what to try."""
-        finite = math.isfinite(loss)
-        self.skipped, self.in_a_row = self.skipped + (not finite), 0 if finite else self.in_a_row + 1
-        many = self.skipped > NAN_LIMIT and self.skipped > NAN_SHARE * step
-        if self.in_a_row <= NAN_LIMIT and not many:
-            return
-        rate = min(self.trainer.plan.training.learning_rate, 0.1)
-        raise TrainingError(
-            f"fold {self.trainer.fold}: the loss has been NaN for {self.skipped} of {step} steps; start "
-            f"again with a lower learning rate (--set training.learning_rate={rate / 10:g}) "
-            "or with --set training.precision=32-true"
-        )
-
-    def tell(self) -> None:
-        """Say how many steps were skipped."""
-        if self.skipped:
-            told = "fold %d: %d steps were skipped, because their loss was no number"
-            logger.warning(told, self.trainer.fold, self.skipped)
 
 
 class _Clock:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from hilum.planning.plan import TrainingPlan
 
-EVERY_STEP, EVERY = 32, 4  # the average takes in so many first steps, then one in so many
+# The average takes in so many first steps, then one in so many, if it is over ten steps or more.
+EVERY_STEP, EVERY, LONG = 32, 4, 0.9
+STEPS_A_BATCH = 30  # one batch is looked at for so many steps of training, which takes about 1 % of its time
 
 
 def channels_last(network: nn.Module) -> nn.Module:
@@ -94,6 +96,15 @@ def learning_rate(plan: TrainingPlan, step: int, steps: int) -> float:
     return round(plan.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps)), 12)
 
 
+def count_batches(plan: TrainingPlan, steps: int) -> int:
+    """Batches that averaged weights are normalised by: as many as planned, fewer after few steps.
+
+    >>> count_batches(TrainingPlan(norm_batches=60), 6000), count_batches(TrainingPlan(norm_batches=60), 300)
+    (60, 10)
+    """
+    return min(plan.norm_batches, max(1, steps // STEPS_A_BATCH)) if plan.norm_batches else 0
+
+
 def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
     """Set the learning rate of every parameter group."""
     for group in optimiser.param_groups:
@@ -120,9 +131,9 @@ class WeightAverage:
     def update(self, network: nn.Module, step: int) -> None:
         """Move the average towards `network`; early steps count more.
 
-        Later on every fourth step counts fourfold, which changes nothing but the time that it takes.
+        Later on every fourth step counts fourfold, which long averages take no notice of but in time.
         """
-        counted = 1 if step < EVERY_STEP else EVERY
+        counted = EVERY if step >= EVERY_STEP and self.decay >= LONG else 1
         if (step + 1) % counted:
             return
         decay = min(self.decay, (1 + step) / (10 + step)) ** counted
