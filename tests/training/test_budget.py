@@ -17,7 +17,7 @@ from hilum.training.budget import (
 @pytest.fixture(autouse=True)
 def steady(monkeypatch):
     """Every step takes a tenth of a second."""
-    monkeypatch.setattr(budget, "time_steps", lambda trainer, **kwargs: 0.1)
+    monkeypatch.setattr(budget, "time_steps", lambda trainer, seconds, clock: 0.1)
 
 
 class Made:
@@ -46,8 +46,24 @@ def test_steps_asked_for_are_not_timed(tiny_plan, monkeypatch):
 
 def test_processor_time_is_by_fold_and_knows_no_wall(tiny_plan):
     found = counted(tiny_plan(cpu_s=30.0), -100.0, folds=5)
-    assert found.count == pytest.approx(300 * budget.CPU_MARGIN, rel=0.02)
+    assert found.count == pytest.approx(300 * budget.CPU_MARGIN - 10 * budget.FIRST_S, abs=1)
     assert "CPU" in found.reason
+
+
+@pytest.mark.parametrize(("cpu_s", "expected"), [(20.0, 3.0), (300.0, 6.0), (6000.0, 12.0)])
+def test_long_trainings_are_timed_for_longer(tiny_plan, monkeypatch, cpu_s, expected):
+    asked = []
+    monkeypatch.setattr(budget, "time_steps", lambda trainer, seconds, clock: asked.append(seconds) or 0.1)
+    counted(tiny_plan(cpu_s=cpu_s), 0.0)
+    counted(tiny_plan(minutes=2.0), 2 * cpu_s, folds=2)
+    assert asked == pytest.approx([expected, expected])
+
+
+def test_a_budget_of_processor_time_is_spent_but_for_a_twentieth(tiny_plan):
+    """At a tenth of a second a step; short budgets keep more back, for their first steps."""
+    spent = {cpu_s: 0.1 * counted(tiny_plan(cpu_s=cpu_s), 0.0).count / cpu_s for cpu_s in (20.0, 60.0, 600.0)}
+    assert 0.93 < spent[20.0] < spent[60.0] < spent[600.0] < 0.97
+    assert spent[600.0] > 0.965
 
 
 def test_too_little_time_says_how_much_is_needed(tiny_plan):

@@ -17,7 +17,11 @@ from hilum.training.watching import look, steps_beside_looks
 logger = logging.getLogger(__name__)
 FEWEST_STEPS = 20
 MARGIN = 0.93
-CPU_MARGIN = 0.94
+CPU_MARGIN, FIRST_S = (
+    0.97,
+    0.6,
+)  # a fold's first steps find memory: that takes so many CPU seconds of any budget
+TIMED_SHARE, TIMED_LEAST_S, TIMED_MOST_S = 0.02, 3.0, 12.0
 MOST_FOLLOWED = 200
 
 
@@ -48,14 +52,12 @@ def count_steps(plan: Plan, trainer: Callable[[], Trainer], remaining_s: float, 
     most = None if plan.training.epochs is None else math.ceil(plan.training.epochs * made.epoch)
     if most is not None and plan.training.minutes is None and not by_cpu:
         return Steps(most, f"{plan.training.epochs:g} epochs of {made.epoch} steps")
-    one = time_steps(made, clock=clock)
+    allowed = plan.training.cpu_s if plan.training.cpu_s is not None else remaining_s / max(1, folds)
+    one = time_steps(made, min(max(TIMED_LEAST_S, TIMED_SHARE * allowed), TIMED_MOST_S), clock)
     look_s = time_look(made, clock=clock)
-    spent = 0.0 if by_cpu else time.perf_counter() - began
-    available = (
-        plan.training.cpu_s if plan.training.cpu_s is not None else (remaining_s - spent) / max(1, folds)
-    )
-    margin = CPU_MARGIN if by_cpu else MARGIN
-    count = steps_beside_looks(available * margin, one, look_s, len(made.samples), plan.training)
+    available = allowed if by_cpu else allowed - (time.perf_counter() - began) / max(1, folds)
+    usable = available * CPU_MARGIN - FIRST_S if by_cpu else available * MARGIN
+    count = steps_beside_looks(usable, one, look_s, len(made.samples), plan.training)
     kind = "CPU s" if by_cpu else "s"
     if count < FEWEST_STEPS:
         raise TimeTooShortError(
@@ -95,7 +97,7 @@ def time_after(plan: Plan, steps: Steps, available_s: float, folds: int, share: 
 
 
 def time_steps(
-    trainer: Trainer, seconds: float = 3.0, clock: Callable[[], float] = time.perf_counter
+    trainer: Trainer, seconds: float = TIMED_LEAST_S, clock: Callable[[], float] = time.perf_counter
 ) -> float:
     """Seconds a step takes on `clock`, from a few steps of a trainer that is then thrown away.
 
