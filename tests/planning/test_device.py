@@ -5,7 +5,7 @@ import torch
 
 from hilum.errors import PlanError
 from hilum.planning import device
-from hilum.planning.device import find_device, free_memory_bytes, usable_cpus
+from hilum.planning.device import check_device, find_device, free_memory_bytes, usable_cpus
 
 
 @pytest.fixture
@@ -77,6 +77,15 @@ def test_automatic_takes_the_processor_where_there_is_no_card(monkeypatch):
     assert find_device().kind == "cpu"
     with pytest.raises(PlanError, match="--device auto or cpu"):
         find_device("cuda")
+
+
+def test_a_plan_for_a_card_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    check_device("cpu")
+    with pytest.raises(PlanError, match="say --device cpu"):
+        check_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check_device("cuda")
 
 
 def test_a_card_is_taken_where_there_is_one(monkeypatch):

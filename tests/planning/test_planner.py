@@ -67,6 +67,62 @@ def test_steps_and_minutes_do_not_stand_beside_each_other(study, tmp_path):
     assert (by_setting.steps, by_setting.minutes) == (9, None)
 
 
+def test_a_new_time_counts_for_the_second_classifier_too(study, tmp_path):
+    (tmp_path / "mine.yaml").write_text("detection:\n  steps: 40000\n")
+    assert planned(study, recipe=str(tmp_path / "mine.yaml")).detection.steps == 40000
+    assert planned(study, recipe=str(tmp_path / "mine.yaml"), minutes=2.0).detection.steps is None
+
+
+def test_what_is_off_in_a_plan_stays_off_when_it_is_used_again(study, tmp_path):
+    """The epochs of a recipe decide; a time that the planner would have filled in must not end them."""
+    first = planned(study, recipe="ultrasound-nerve-2016")
+    write_plan(first, tmp_path / "plan.yaml")
+    again = planned(study, recipe=str(tmp_path / "plan.yaml"))
+    assert (first.training.minutes, first.training.epochs) == (None, 20)
+    assert again.model_dump(exclude={"recipe"}) == first.model_dump(exclude={"recipe"})
+
+
+# A long time for few images, for which the planner plans coarse stages.
+LONG = ("training.cpu_s=6000",)
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory):
+    return open_study(
+        make_phantom("histology", tmp_path_factory.mktemp("larger") / "study", cases=5, size=(420, 580))
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if "xray" not in name])
+def test_a_recipe_has_no_stages_but_its_own(larger, tmp_path, name):
+    assert planned(larger, settings=LONG).training.stages == [2, 2, 1]
+    plan = planned(larger, settings=LONG, recipe=name)
+    assert (plan.training.stages, plan.training.norm_batches) == ([1], 0)
+    (tmp_path / "mine.yaml").write_text("training:\n  patch: [64, 64]\n  stages: [4, 1]\n")
+    assert planned(larger, settings=LONG, recipe=str(tmp_path / "mine.yaml")).training.stages == [4, 1]
+
+
+def test_stages_go_with_the_patch_that_they_were_planned_for(larger):
+    own = planned(larger, settings=LONG).training
+    same = planned(larger, settings=(*LONG, f"training.patch={own.patch}")).training
+    assert same.stages == own.stages
+    other = planned(larger, settings=(*LONG, "training.patch=[48, 48]"))
+    assert other.training.stages == [1]
+    assert "training.patch" in other.reasons["training.stages"]
+    asked = planned(larger, settings=(*LONG, "training.patch=[64, 64]", "training.stages=[2, 1]"))
+    assert asked.training.stages == [2, 1]
+
+
+def test_folds_and_device_of_the_command_line_win_over_a_file(study, tmp_path):
+    path = tmp_path / "elsewhere.yaml"
+    path.write_text("data:\n  folds: 9\ntraining:\n  device: cuda\n  precision: 16-mixed\n")
+    plan = planned(study, recipe=str(path), device="cpu")
+    assert (plan.data.folds, plan.reasons["data.folds"]) == (3, "three")
+    assert (plan.training.device, plan.training.precision) == ("cpu", planned(study).training.precision)
+    kept = planned(study, recipe=str(path)).training
+    assert (kept.device, kept.precision) == ("cuda", "16-mixed")
+
+
 def test_the_wishes_are_in_the_plan(study):
     assert planned(study, group_by=r"(\d+)").data.group_by == r"(\d+)"
     assert planned(study, device="cpu").training.device == "cpu"

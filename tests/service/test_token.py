@@ -22,6 +22,10 @@ def test_elsewhere_than_on_loopback_a_token_is_made_and_asked_for(phantom_run, p
         assert httpx.get(f"{url}/info").status_code == 401
         assert httpx.get(f"{url}/info", headers={"Authorization": "Bearer no"}).status_code == 401
         assert httpx.get(f"{url}/info", headers=right).status_code == 200
+        for page in ("docs", "redoc"):
+            assert httpx.get(f"{url}/{page}", headers=right).status_code == 404
+        assert httpx.get(f"{url}/openapi.json").status_code == 401
+        assert "/predict" in httpx.get(f"{url}/openapi.json", headers=right).json()["paths"]
         assert httpx.post(f"{url}/predict", files={"file": b"x"}).status_code == 401
         late = httpx.post(f"{url}/predict", files={"file": picture.read_bytes()}, headers=right, timeout=60)
         assert late.status_code == 504, "the first prediction takes longer than a tenth of a second"

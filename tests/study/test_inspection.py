@@ -24,6 +24,16 @@ def test_segmentation_in_words(pairs, save):
     json.dumps(inspection.to_json())
 
 
+def test_images_of_one_animal_are_a_warning_of_its_own(pairs):
+    text = "\n".join(inspect(pairs(["7_1", "7_2", "7_3"])).lines())
+    assert "WARNING: all 3 images belong to one group (7)" in text
+    assert "--group-by" in text
+
+
+def test_images_of_several_animals_are_none(pairs):
+    assert "one group" not in "\n".join(inspect(pairs(["7_1", "7_2", "8_1"])).lines())
+
+
 def test_bad_files_are_findings_not_failures(pairs):
     root = pairs(["a", "b", "c"])
     (root / "images" / "b.png").write_text("text")

@@ -92,6 +92,7 @@ def test_given_splits_are_one_fold():
 def test_cross_validation_keeps_a_given_test_set_out():
     splits = make_folds(study_of(range(8), ["train"] * 5 + ["val"] + ["test"] * 2), k=3)
     assert splits.held_out == ("c6", "c7")
+    assert "the given test set (2 images) is in none of them" in splits.reason
     assert all(not {"c6", "c7"} & {*fold.train, *fold.test} for fold in splits.folds)
 
 

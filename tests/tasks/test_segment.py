@@ -48,6 +48,19 @@ def test_the_running_dice_by_hand():
     assert math.isnan(found["dice_b"])
 
 
+def test_images_without_an_annotation_of_a_target_do_not_count_for_it():
+    """Two images, both with what was found in all pixels; the second was never annotated for target b."""
+    plan = Plan(data=DataPlan(outputs=["a", "b"]))
+    probability, y = torch.ones(2, 2, 4, 4), torch.ones(2, 2, 4, 4)
+    y[1, 1] = 0
+    known = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    found = SEGMENT.measure(probability, Batch(probability, y, known, torch.ones(2)), plan)
+    assert found == {"dice_a": 1.0, "dice_b": 1.0}
+    known[0, 1] = 0
+    found = SEGMENT.measure(probability, Batch(probability, y, known, torch.ones(2)), plan)
+    assert math.isnan(found["dice_b"])
+
+
 def test_balance_is_the_area_of_each_target(phantom_run):
     study = phantom_run.study
     areas = SEGMENT.balance(study, survey_study(study).facts)

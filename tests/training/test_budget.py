@@ -110,3 +110,10 @@ def test_every_stage_is_timed_and_counts_by_its_part(trainer, monkeypatch):
 
     monkeypatch.setattr(made, "step", step)
     assert time_steps(made, seconds=0.0, clock=lambda: now[0]) == pytest.approx(2.0)
+
+
+def test_epochs_are_of_whole_batches_however_many_draw_them(tiny_plan):
+    """Each of several processes draws a part of a batch; `Made.epoch`, ten steps, is of such parts."""
+    plan = tiny_plan(epochs=3.0, batch=10)
+    plan.training.minutes = None
+    assert counted(plan, 0.0) == Steps(6, "3 epochs of 2 steps")

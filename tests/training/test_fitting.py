@@ -60,3 +60,21 @@ def test_a_sample_of_a_committee_goes_through_one_member(tiny_plan):
     four.model.members = 4
     assert step_bytes(four)[1] == step_bytes(alone)[1]
     assert step_bytes(four)[0] > 3 * step_bytes(alone)[0]
+
+
+def test_the_patches_of_every_stage_are_tried(tiny_plan):
+    plan = tiny_plan(patch=[40, 40])
+    weights = step_bytes(plan)
+    plan.training.stages = [2, 1]
+    assert step_bytes(plan) == weights
+    plan.training.stages = [8, 1]
+    with pytest.raises(PlanError, match=r"training\.stages"):
+        step_bytes(plan)
+
+
+def test_each_process_has_its_own_memory(tiny_plan):
+    plan = tiny_plan(batch=64, patch=[64, 64])
+    weights, sample = step_bytes(plan)
+    free = int((weights + 10.5 * sample) / SHARE)
+    assert fitted_to_memory(plan, free, 4).training.batch == 40
+    assert fitted_to_memory(plan, free, 7) is plan

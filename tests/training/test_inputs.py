@@ -25,10 +25,22 @@ def test_images_and_masks_are_hashed_by_names_that_move_with_the_folder(copied, 
     assert all((copied / name).is_file() for name in hashes)
 
 
-def test_a_huge_file_is_known_by_its_size(copied, monkeypatch):
-    monkeypatch.setattr(inputs, "HASHED_BYTES", 0)
-    hashes = input_hashes(open_study(copied))
-    assert all(value == f"{(copied / name).stat().st_size} bytes" for name, value in hashes.items())
+@pytest.mark.parametrize("place", [0, 512, 1023])
+def test_a_huge_file_is_known_by_its_size_and_parts(copied, monkeypatch, place):
+    """Parts of 16 bytes, the first, the middle and the last: their bytes and the length are seen."""
+    monkeypatch.setattr(inputs, "HASHED_BYTES", 1000)
+    monkeypatch.setattr(inputs, "PARTS", 3)
+    monkeypatch.setattr(inputs, "PART_BYTES", 16)
+    path = copied / "huge.raw"
+    path.write_bytes(bytes(1024))
+    before = inputs._digest(path)
+    assert before.startswith("1024 bytes, parts ")
+    changed = bytearray(1024)
+    changed[place] = 1
+    path.write_bytes(changed)
+    assert inputs._digest(path) != before
+    path.write_bytes(bytes(1025))
+    assert inputs._digest(path) != before
 
 
 def test_a_study_that_stays_the_same_passes(copied, phantom_run):

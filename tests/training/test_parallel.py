@@ -1,12 +1,15 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 import torch
 
+from hilum.planning.device import Device
 from hilum.planning.plan import Plan
-from hilum.training.parallel import is_first, part_of_batch, processes
+from hilum.training import parallel
+from hilum.training.parallel import PATIENCE, is_first, memory_each, parallel_fabric, part_of_batch, processes
 from hilum.training.run import open_run
 from hilum.training.state import load_tensors
 
@@ -26,6 +29,33 @@ def test_each_process_draws_its_share(monkeypatch):
     plan = Plan()
     plan.training.batch = 10
     assert part_of_batch(plan, 4) == 2
+
+
+def test_a_card_is_its_own_and_a_machine_is_shared(monkeypatch):
+    card, machine = Device("cuda", "card", 4, 80, True), Device("cpu", "processor", 4, 80, True)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert [memory_each(card), memory_each(machine)] == [80, 80]
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert [memory_each(card), memory_each(machine)] == [80, 40]
+
+
+def test_the_others_wait_for_days_while_the_first_works_alone(monkeypatch):
+    """Half an hour, which is PyTorch's, is less than a second classifier takes."""
+    made = {}
+
+    class Caught:
+        def __init__(self, **settings):
+            made.update(settings)
+
+        def launch(self):
+            made["launched"] = True
+
+    monkeypatch.setattr(parallel, "Fabric", Caught)
+    parallel_fabric(Plan(), "32-true")
+    assert made["launched"]
+    assert made["strategy"]._timeout == PATIENCE > timedelta(days=1)
 
 
 # Whole images without augmentation, and a network without normalisation or dropout: then two halves of a

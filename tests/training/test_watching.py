@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hilum.planning.plan import Plan, TrainingPlan
 from hilum.study.splits import Fold, Splits
 from hilum.study.study import Case, Source, Study
 from hilum.study.validation import hold_back
+from hilum.tasks.segment import SEGMENT
 from hilum.training.batches import draw_batch
 from hilum.training.copies import with_copies
 from hilum.training.loop import Trainer, make_fabric, train_fold
@@ -124,6 +126,45 @@ def test_a_look_at_masks_is_the_mean_over_images_of_any_size():
     ]
     seen = look(network, masks, settings, lambda p, batch: {"dice_A": float(batch.y.mean())})
     assert seen["val_dice_A"] == pytest.approx(1.0)
+
+
+class Brightest(torch.nn.Module):
+    """Answers the middle channel of what it sees, and remembers the shapes."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.seen = torch.nn.Parameter(torch.ones(1)), []
+
+    def forward(self, x):
+        self.seen.append(tuple(x.shape))
+        middle = x.shape[1] // 2
+        return 20 * self.weight * (x[:, middle : middle + 1] - 0.5)
+
+
+def deep(neighbours=0, shape=(11, 21, 20)):
+    """A volume whose bright voxels are the target."""
+    mask = (torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    return replace(masked_sample("v", mask.clone(), mask, torch.ones(1)), neighbours=neighbours)
+
+
+@pytest.mark.parametrize("neighbours", [0, 2])
+def test_volumes_are_looked_at_slice_by_slice(neighbours):
+    network, settings = Brightest(), Plan(data={"outputs": ["a"], "neighbours": neighbours})
+    settings.training.patch = [16, 16]
+    seen = look(network, [deep(neighbours)], settings, lambda p, b: SEGMENT.measure(p, b, settings))
+    assert seen["val_dice_a"] == 1.0
+    assert seen["val_loss"] < 0.01
+    assert sum(shape[0] for shape in network.seen) == 11
+    assert {shape[1:] for shape in network.seen} == {(2 * neighbours + 1, 21, 20)}
+
+
+def test_volumes_are_looked_at_block_by_block_where_blocks_are_learnt():
+    network, settings = Brightest(), Plan(data={"outputs": ["a"], "dims": 3})
+    settings.training.patch = [4, 8, 16]
+    seen = look(network, [deep()], settings, lambda p, b: SEGMENT.measure(p, b, settings))
+    assert seen["val_dice_a"] == 1.0
+    assert {shape[2:] for shape in network.seen} == {(8, 16, 20)}
+    assert len(network.seen) == 4
 
 
 def test_training_learns_watches_and_stops_at_the_wish(tmp_path):

@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from PIL import Image as Pillow
 
@@ -158,6 +159,12 @@ def test_resuming_a_finished_run_changes_no_weight(phantom_study, quick, tmp_pat
         ({"init": "nowhere"}, RunError, "is not a run"),
         ({"settings": ("model.name=nonet",)}, PlanError, "nonet"),
         ({"settings": ("training.loss=focal",)}, PlanError, "focal"),
+        pytest.param(
+            {"settings": ("training.device=cuda",)},
+            PlanError,
+            "say --device cpu",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card"),
+        ),
     ],
 )
 def test_wrong_wishes_stop_before_anything_is_written(phantom_study, tmp_path, options, error, says):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +34,30 @@ def train(
     """
     place = Path(folder).resolve()
     with session(cluster, workers) as ray:
-        device = str(wishes.get("device", "auto"))
+        device, init = str(wishes.get("device", "auto")), wishes.get("init")
+        start = str(Path(init).resolve()) if init else None
+        # Steps are timed here with as many threads as each worker has.
+        settings = [*wishes.pop("settings", ()), f"training.threads={cpus}"]
         count = worker_count(ray, workers, device) // (1 if device == "cuda" else cpus) or 1
 
         def side_by_side(run: Run, study: Study, folds: Sequence[int]) -> None:
-            _trained(ray, run, place, folds, cpus, device)
+            _trained(ray, run, {index: (str(place), index, cpus, start) for index in folds}, cpus, device)
 
-        return train_here(place, Path(out).resolve(), **wishes, elsewhere=side_by_side, at_once=count)
+        return train_here(
+            place,
+            Path(out).resolve(),
+            **wishes,
+            settings=settings,
+            elsewhere=side_by_side,
+            at_once=count,
+        )
 
 
-def _trained(ray: Any, run: Run, folder: Path, folds: Sequence[int], cpus: int, device: str) -> None:
-    """Train folds on workers and wait for all of them."""
+def _trained(ray: Any, run: Run, folds: Mapping[int, tuple[Any, ...]], cpus: int, device: str) -> None:
+    """Train folds on workers and wait for all of them; what each is trained with stands by its number."""
     gpus = 1 if device == "cuda" else 0
     remote = ray.remote(train_one_fold).options(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)
-    flying = {remote.remote(str(run.folder), str(folder), index, cpus): index for index in folds}
+    flying = {remote.remote(str(run.folder), *told): index for index, told in folds.items()}
     while flying:
         (done,), _ = ray.wait(list(flying), num_returns=1)
         index = flying.pop(done)

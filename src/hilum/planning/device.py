@@ -45,6 +45,15 @@ def find_device(wish: str = "auto") -> Device:
     return Device("cpu", torch.backends.cpu.get_cpu_capability(), threads, free_memory_bytes(), _cpu_bf16())
 
 
+def check_device(kind: str) -> None:
+    """Raise PlanError where a plan's `training.device` is not here, as where it was made elsewhere."""
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise PlanError(
+            "the plan says training.device: cuda, and PyTorch finds no CUDA device here; say --device cpu, "
+            "or --set training.device=cpu --set training.precision=32-true"
+        )
+
+
 def usable_cpus() -> int:
     """Number of processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

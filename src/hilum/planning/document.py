@@ -20,7 +20,7 @@ _REASON_COLUMN = 44
 def to_yaml(plan: Plan) -> str:
     """The plan as YAML, reasons as comments."""
     head = "# A Hilum plan. Edit any value, then: hilum train FOLDER --recipe plan.yaml --out RUN\n"
-    values = plan.model_dump(mode="json", exclude_none=True)
+    values = plan.model_dump(mode="json")  # nulls too: what is left out of a recipe is planned
     if plan.task != "detect" and plan.detection == DetectionPlan():
         values.pop("detection")
     return head + "\n".join(_lines(values, plan.reasons)) + "\n"

@@ -13,10 +13,21 @@ from hilum.planning.document import apply_file
 from hilum.planning.draft import Draft, apply_settings
 from hilum.planning.fingerprint import Fingerprint, take_fingerprint
 from hilum.planning.plan import Plan
-from hilum.planning.rules import drop_quiet_time, fill_normalisation, plan_device, plan_time
+from hilum.planning.rules import drop_quiet_time, drop_stages, fill_normalisation, plan_device, plan_time
 from hilum.study.study import Study
 
 # Settings that other choices depend on, so they are taken before these.
+# What coarse stages are planned for; they hold for no other resolution, patch or network.
+STAGED = (
+    "data.dims",
+    "data.downsample",
+    "data.size",
+    "data.tiles",
+    "model.name",
+    "model.settings",
+    "training.patch",
+    "training.whole",
+)
 TIMING = ("training.cpu_s", "training.minutes", "training.steps", "training.threads", "training.precision")
 
 
@@ -55,17 +66,29 @@ def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Pl
     plan_time(draft, wishes.minutes, wishes.steps, len(study.cases))
     apply_settings(draft, tuple(each for each in wishes.settings if each.strip().startswith(TIMING)))
     task.plan(draft, study, fingerprint, folds, folds_reason)
-    if wishes.group_by:
-        draft.set("data.group_by", wishes.group_by, "asked for")
+    planned = dict(draft.values)
     if wishes.recipe:
         draft.set("recipe", wishes.recipe, "asked for")
         apply_file(draft, find_recipe(wishes.recipe), f"from {wishes.recipe}")
-        if wishes.minutes or wishes.steps:
-            plan_time(draft, wishes.minutes, wishes.steps, len(study.cases))
+    _apply_line(draft, wishes, len(study.cases))
     apply_settings(draft, wishes.settings)
+    draft.set("data.folds", folds, folds_reason)
     drop_quiet_time(draft)
+    if "training.stages" not in _wished(wishes).values:
+        drop_stages(draft, [key for key in STAGED if draft.get(key) != planned.get(key)])
     fill_normalisation(draft, fingerprint)
     return Planned(draft.plan(), fingerprint, task.name)
+
+
+def _apply_line(draft: Draft, wishes: Wishes, cases: int) -> None:
+    """What the command line says besides `--set`, over what a file says."""
+    if wishes.minutes or wishes.steps:
+        plan_time(draft, wishes.minutes, wishes.steps, cases)
+    device = find_device(wishes.device)
+    if wishes.device != "auto" and draft.get("training.device") != device.kind:
+        plan_device(draft, device)
+    if wishes.group_by:
+        draft.set("data.group_by", wishes.group_by, "asked for")
 
 
 def wished_folds(wishes: Wishes) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from hilum.planning.device import Device
 from hilum.planning.draft import Draft
@@ -196,6 +197,12 @@ def plan_intensity(draft: Draft, print_: Fingerprint) -> None:
         draft.set("training.augmentation.brightness", 0.3, "in standard deviations")
 
 
+def drop_stages(draft: Draft, given: Sequence[str]) -> None:
+    """Coarse stages go where a file or `--set` gives another patch, resolution or network."""
+    if given and draft.get("training.stages", [1]) != [1]:
+        draft.set("training.stages", [1], f"coarse ones were planned for another {', '.join(given)}")
+
+
 def fill_normalisation(draft: Draft, print_: Fingerprint) -> None:
     """The study's mean and spread where one scale is wanted and none is given, as recipes leave it open."""
     if draft.get("data.normalise") != "study" or draft.get("data.mean"):
@@ -250,6 +257,7 @@ def plan_time(draft: Draft, minutes: float | None, steps: int | None, cases: int
         return
     if minutes is not None:
         draft.set("training.steps", None)
+        draft.set("detection.steps", None)  # they follow the time too
     quiet = 5.0 if cases <= 50 else 10.0 if cases <= 500 else 20.0
     draft.set("training.minutes", minutes or quiet, "asked for" if minutes else f"{QUIET} for {cases} cases")
 

@@ -91,8 +91,11 @@ def make_app(run: Run, worker: Worker, limits: Limits, metrics: Metrics, token: 
         version=hilum.__version__,
         description=f"{run.plan.task} of {', '.join(run.plan.data.outputs)}. Research use only.",
         lifespan=_lifespan(worker),
+        openapi_url="/openapi.json" if token is None else None,  # and with it /docs and /redoc
     )
     allowed = [Depends(_guard(token))]
+    if token is not None:
+        app.get("/openapi.json", dependencies=allowed, include_in_schema=False)(app.openapi)
     shared: dict[int | str, dict[str, Any]] = {code: _REFUSALS[code] for code in (400, 401)}
     app.post("/predict", dependencies=allowed, responses={**_ANSWER, **_REFUSALS}, response_model=None)(
         _predict_route(run, worker, limits, metrics)

@@ -99,6 +99,18 @@ def class_findings(study: Study) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
+def group_findings(study: Study) -> tuple[Finding, ...]:
+    """All images of one patient, animal or slide: folds can then be made over images alone."""
+    groups = {case.group for case in study.cases}
+    if len(groups) > 1 or len(study.cases) < 2:
+        return ()
+    words = (
+        f"all {counted(len(study.cases), 'image')} belong to one group ({groups.pop()}): folds are made over "
+        "images, and the scores say nothing about another patient; if that is not so, say --group-by REGEX"
+    )
+    return (Finding("warning", words),)
+
+
 def error_text(study: Study, errors: Sequence[Finding], limit: int = 50) -> str:
     """One message with all errors of a study, and what to type next; one error takes one line."""
     if len(errors) == 1:

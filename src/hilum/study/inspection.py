@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.study.check import class_findings, empty_findings
+from hilum.study.check import class_findings, empty_findings, group_findings
 from hilum.study.duplicates import (
     Contradiction,
     Pair,
@@ -128,6 +128,7 @@ def inspect_study(study: Study, survey: Survey) -> Inspection:
         *survey.problems,
         *empty_findings(study, {name: seen.pixels for name, seen in facts.items()}),
         *class_findings(study),
+        *group_findings(study),
         *_imbalance(study),
         *duplicate_findings(study, pairs),
         *contradiction_findings(contradictions),

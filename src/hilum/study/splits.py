@@ -64,7 +64,7 @@ def make_folds(
     kept = {case.name for case in pool}
     held_out = tuple(case.name for case in study.cases if case.name not in kept)
     units = units_of(pool, together)
-    why = _leak_words(leaked) if leaked else _no_train_words(given)
+    why = _leak_words(leaked) if leaked else _no_train_words(given) + _left_out_words(held_out)
     if len(units) < 2:
         return _one_group(pool, k, balance, seed, held_out)
     folds = min(k or DEFAULT_FOLDS, len(units))
@@ -91,6 +91,12 @@ def _no_train_words(given: set[str | None]) -> str:
         names = listed(sorted(map(str, given)))
         return f"; the given splits are not used, because none of {names} is to train on"
     return ""
+
+
+def _left_out_words(held_out: Sequence[str]) -> str:
+    if not held_out:
+        return ""
+    return f"; the given test set ({counted(len(held_out), 'image')}) is in none of them: score it afterwards"
 
 
 def split_groups(study: Study) -> tuple[str, ...]:

@@ -145,8 +145,9 @@ class Segment(OneNetwork):
         return [1.0] * len(plan.data.outputs)
 
     def measure(self, probability: Tensor, batch: Batch, plan: Plan) -> Mapping[str, float]:
-        """Dice of each target over the running batch, at 0.5."""
-        found, truth = probability > 0.5, batch.y > 0.5
+        """Dice of each target over the images of the running batch that are annotated for it, at 0.5."""
+        known = (batch.known > 0)[(..., *[None] * (probability.ndim - 2))]
+        found, truth = (probability > 0.5) & known, (batch.y > 0.5) & known
         over = (0, *range(2, found.ndim))
         both = 2 * (found & truth).sum(over).double()
         either = (found.sum(over) + truth.sum(over)).double()

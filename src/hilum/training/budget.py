@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hilum.errors import TrainingError
 from hilum.planning.plan import Plan
 from hilum.training.loop import Trainer
-from hilum.training.watching import look, steps_beside_looks
+from hilum.training.watching import epoch_steps, look, steps_beside_looks
 
 logger = logging.getLogger(__name__)
 FEWEST_STEPS = 20
@@ -49,9 +49,10 @@ def count_steps(plan: Plan, trainer: Callable[[], Trainer], remaining_s: float, 
     clock = time.process_time if by_cpu else time.perf_counter
     began = time.perf_counter()
     made = trainer()
-    most = None if plan.training.epochs is None else math.ceil(plan.training.epochs * made.epoch)
+    epoch = epoch_steps(len(made.samples), plan.training)  # of the whole batch, however many draw it
+    most = None if plan.training.epochs is None else math.ceil(plan.training.epochs * epoch)
     if most is not None and plan.training.minutes is None and not by_cpu:
-        return Steps(most, f"{plan.training.epochs:g} epochs of {made.epoch} steps")
+        return Steps(most, f"{plan.training.epochs:g} epochs of {epoch} steps")
     allowed = plan.training.cpu_s if plan.training.cpu_s is not None else remaining_s / max(1, folds)
     one = time_steps(made, min(max(TIMED_LEAST_S, TIMED_SHARE * allowed), TIMED_MOST_S), clock)
     look_s = time_look(made, clock=clock)
@@ -66,7 +67,7 @@ def count_steps(plan: Plan, trainer: Callable[[], Trainer], remaining_s: float, 
             f"or shrink the images more (--set data.downsample={plan.data.downsample * 2})"
         )
     if most is not None and most <= count:
-        return Steps(most, f"{plan.training.epochs:g} epochs of {made.epoch} steps", one)
+        return Steps(most, f"{plan.training.epochs:g} epochs of {epoch} steps", one)
     return Steps(count, f"{available:.0f} {kind} a fold at {one:.3f} {kind} a step, measured", one)
 
 

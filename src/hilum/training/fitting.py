@@ -9,6 +9,7 @@ from hilum.errors import PlanError, TrainingError
 from hilum.planning.plan import Plan
 from hilum.training.run import make_network
 from hilum.training.space import in_words
+from hilum.training.stages import coarser_plan
 
 SHARE = 0.8
 WEIGHT_COPIES = 6  # network, average, gradients, two moments, and the copy that a state is written from
@@ -16,20 +17,22 @@ BACKWARD = 2.0  # of the outputs of all layers: what the backward pass keeps and
 VALUE_BYTES = 4
 
 
-def fitted_to_memory(plan: Plan, free_bytes: int) -> Plan:
+def fitted_to_memory(plan: Plan, free_bytes: int, processes: int = 1) -> Plan:
     """The plan with as large a batch as a step has memory for, at most the planned; a reason says so.
 
+    Each of the `processes` has `free_bytes` of its own and draws its part of a batch.
     Raises TrainingError where not even the smallest batch has room.
     """
     weights, sample = step_bytes(plan)
     room = free_bytes * SHARE - weights
-    most, fewest = int(room // sample), max(1, plan.model.members)
+    most, fewest = int(room // sample) * processes, max(1, plan.model.members) * processes
     if plan.training.batch <= most:
         return plan
     if most < fewest:
+        least = weights + sample * fewest // processes
         raise TrainingError(
             f"{plan.model.name} on {' x '.join(map(str, plan.training.patch))} needs about "
-            f"{in_words(weights + sample * fewest)} of memory, {in_words(free_bytes)} are free; set a "
+            f"{in_words(least)} of memory, {in_words(free_bytes)} are free; set a "
             "smaller patch or network (--set training.patch=[128,128] or --set model.settings={width: 8})"
         )
     smaller = plan.model_copy(deep=True)
@@ -57,9 +60,12 @@ def step_bytes(plan: Plan) -> tuple[int, int]:
         for layer in network.modules():
             if not list(layer.children()):
                 layer.register_forward_hook(count)
-        try:
-            network.train()(torch.zeros(2 * members, channels, *plan.training.patch))
-        except RuntimeError as error:
-            raise PlanError(f"{plan.model.name} takes no {plan.training.patch}: {error}") from error
+        for factor in sorted({*plan.training.stages, 1}, reverse=True):
+            seen[0], patch = 0, coarser_plan(plan.training, factor).patch
+            stage = f"; in training.stages it is a {factor}th, say [1] there" if factor > 1 else ""
+            try:
+                network.train()(torch.zeros(2 * members, channels, *patch))
+            except (PlanError, RuntimeError) as error:
+                raise PlanError(f"{plan.model.name} takes no {patch}: {error}{stage}") from error
     weights = sum(value.numel() for value in network.state_dict().values()) * VALUE_BYTES * WEIGHT_COPIES
     return weights, round(seen[0] / (2 * members) * VALUE_BYTES * BACKWARD)

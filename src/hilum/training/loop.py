@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -180,7 +181,8 @@ class Trainer:
         places = range(steps, steps + count_batches(settings, steps))
         drawn = (draw_batch(samples, plan, self.fold, place).x.to(device) for place in places)
         _seed(device, hash((settings.seed, self.fold, steps)) % 2**31)
-        with self.fabric.autocast():
+        half = settings.precision == "16-mixed"  # one value beyond its range would undo the whole training
+        with nullcontext() if half else self.fabric.autocast():
             update_bn(drawn, network)
 
     def _shrunk(self, factor: int) -> Sequence[Sample]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from hilum.errors import PlanError
+from hilum.planning.device import Device
 from hilum.planning.plan import Plan
+
+PATIENCE = timedelta(days=7)  # the first process decodes, predicts and trains what follows while others wait
 
 
 def processes() -> int:
@@ -46,11 +51,17 @@ def parallel_fabric(plan: Plan, precision: Any) -> Fabric:
         accelerator=plan.training.device,
         devices=here,
         num_nodes=max(1, count // here),
-        strategy="ddp",
+        strategy=DDPStrategy(timeout=PATIENCE),
         precision=precision,
     )
     fabric.launch()
     return fabric
+
+
+def memory_each(device: Device) -> int:
+    """Bytes that each process may take: a graphics card is its own, a machine's memory is shared."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes() > 1 else 1
+    return device.memory_bytes if device.kind == "cuda" else device.memory_bytes // here
 
 
 def part_of_batch(plan: Plan, count: int) -> int:

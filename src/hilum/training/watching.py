@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,12 +16,14 @@ from hilum.planning.plan import Plan, TrainingPlan
 from hilum.training.batches import Batch
 from hilum.training.losses import Wanted, activate, find_loss
 from hilum.training.samples import Sample
-from hilum.training.slices import slice_of
+from hilum.training.slices import slabs
 
 Measure = Callable[[Tensor, Batch], Mapping[str, float]]
 MOST_LOOKS = 40
 LOSS, PREFIX = "val_loss", "val_"
 _AT_ONCE = 64
+_SLICES = 8
+_BLOCKS = 2
 
 
 @dataclass(frozen=True)
@@ -131,37 +134,53 @@ def watched_score(values: Mapping[str, float]) -> float:
 
 def _answer(network: nn.Module, samples: Sequence[Sample], plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, wanted output and what is known of samples of one shape."""
-    device = next(network.parameters()).device
-    if len(samples[0].shape) > len(plan.training.patch) and samples[0].label is not None:
-        return _answer_by_slice(network, samples, plan)
-    x = torch.stack([sample.stack[: sample.channels] for sample in samples])
-    shape, divisor = x.shape[2:], int(getattr(network, "divisor", 1))
-    missing = [-side % divisor for side in shape]
+    known = torch.stack([sample.known for sample in samples])
+    labels = [sample.label for sample in samples if sample.label is not None]
+    if len(samples[0].shape) > len(plan.training.patch):
+        logits = torch.stack([_by_slice(network, sample, plan) for sample in samples])
+    else:
+        x = torch.stack([sample.stack[: sample.channels] for sample in samples])
+        logits = _logits(network, x, plan) if labels or x.ndim == 4 else _by_block(network, x, plan)
+    if labels:
+        return logits, torch.stack(labels), known
+    masks = torch.stack([sample.stack[sample.channels :] for sample in samples])
+    return logits, (masks > 0.5).float(), known
+
+
+def _logits(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+    """Logits (B, K[, *S]) of inputs (B, C, *S), which are padded to what the network takes."""
+    device, divisor = next(network.parameters()).device, int(getattr(network, "divisor", 1))
+    missing = [-side % divisor for side in x.shape[2:]]
     padded = F.pad(x, [end for more in reversed(missing) for end in (0, more)], mode="replicate")
     layout = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(plan.training.precision)
     with torch.autocast(device.type, half, enabled=half is not None):
-        logits = network(padded.to(device).contiguous(memory_format=layout)).float().cpu()
-    known = torch.stack([sample.known for sample in samples])
-    labels = [sample.label for sample in samples if sample.label is not None]
-    if labels:
-        return logits, torch.stack(labels), known
-    inside = (slice(None), slice(None), *(slice(0, side) for side in shape))
-    masks = torch.stack([sample.stack[sample.channels :] for sample in samples])
-    return logits[inside], (masks > 0.5).float(), known
+        logits: Tensor = network(padded.to(device).contiguous(memory_format=layout)).float().cpu()
+    if logits.ndim < x.ndim:
+        return logits
+    return logits[(slice(None), slice(None), *(slice(0, side) for side in x.shape[2:]))]
 
 
-def _answer_by_slice(
-    network: nn.Module, samples: Sequence[Sample], plan: Plan
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The same of labelled volumes: logits are averaged over slices."""
-    rows = []
-    for sample in samples:
-        slices = [slice_of(sample, plane) for plane in range(sample.shape[0])]
-        logits, y, known = _answer(network, slices, plan)
-        rows.append((logits.mean(0), y[0], known[0]))
-    logits, y, known = (torch.stack(column) for column in zip(*rows, strict=True))
-    return logits, y, known
+def _by_slice(network: nn.Module, sample: Sample, plan: Plan) -> Tensor:
+    """Logits of a volume by a network of slices: (K, Z, Y, X), or (K,), the mean over slices, of a label."""
+    image, planes = sample.stack[: sample.channels], range(sample.shape[0])
+    few = [planes[start : start + _SLICES] for start in range(0, len(planes), _SLICES)]
+    logits = torch.cat([_logits(network, slabs(image, part, sample.neighbours), plan) for part in few])
+    return logits.mean(0) if sample.label is not None else logits.movedim(0, 1)
+
+
+def _by_block(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
+    """Logits (B, K, Z, Y, X) of volumes, block by block as memory allows; the last ones are moved inside."""
+    blocks = [min(size, _BLOCKS * side) for size, side in zip(x.shape[2:], plan.training.patch, strict=True)]
+    axes = [
+        [slice(at, at + block) for at in sorted({*range(0, size - block, block), size - block})]
+        for size, block in zip(x.shape[2:], blocks, strict=True)
+    ]
+    logits = torch.zeros(len(x), len(plan.data.outputs), *x.shape[2:])
+    for place in itertools.product(*axes):
+        inside = (slice(None), slice(None), *place)
+        logits[inside] = _logits(network, x[inside], plan)
+    return logits
 
 
 def _scored(

@@ -18,7 +18,7 @@ from hilum import tasks
 from hilum.errors import RunError, StudyError
 from hilum.inference.keeping import keep
 from hilum.inference.predictor import make_predictor
-from hilum.planning.device import find_device
+from hilum.planning.device import check_device, find_device
 from hilum.planning.plan import Plan
 from hilum.planning.planner import Wishes, make_plan, wished_group_by
 from hilum.study.open import open_study
@@ -35,7 +35,7 @@ from hilum.training.inputs import check_same_inputs, input_hashes
 from hilum.training.lock import held
 from hilum.training.loop import Trainer, Watch, make_fabric, train_fold
 from hilum.training.losses import find_loss
-from hilum.training.parallel import is_first, part_of_batch, processes
+from hilum.training.parallel import is_first, memory_each, part_of_batch, processes
 from hilum.training.run import (
     Run,
     check_new,
@@ -155,13 +155,20 @@ def _help(folder: Path, out: Path, options: Options, together: Fabric) -> Run:
 
 def _gathered(run: Run, folder: Path, skip_bad: bool) -> tuple[Study, Samples]:
     """The study of a run that was begun, and its samples."""
+    check_device(run.plan.training.device)
     study = open_study(folder, group_by=run.plan.data.group_by, skip_bad=skip_bad)
     check_same_inputs(run, study)
     gathered = gather_kept(_needed(study, run.splits), run.plan, run.cache)
     return study, reconciled(gathered, study, run.plan)
 
 
-def train_one_fold(out: str | Path, folder: str | Path, fold: int, threads: int | None = None) -> None:
+def train_one_fold(
+    out: str | Path,
+    folder: str | Path,
+    fold: int,
+    threads: int | None = None,
+    init: str | Path | None = None,
+) -> None:
     """Train one fold of a run that was begun, from its last state; nothing where it is finished.
 
     Raises RunError, StudyError or TrainingError as `train` does.
@@ -170,15 +177,18 @@ def train_one_fold(out: str | Path, folder: str | Path, fold: int, threads: int 
     if threads is not None:
         run.plan.training.threads = threads
     study, samples = _gathered(run, Path(folder), skip_bad=True)
-    _train_folds(run, study, samples, Options(fold=fold), None)
+    _train_folds(run, study, samples, Options(fold=fold, init=Path(init) if init else None), None)
 
 
 def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: float) -> tuple[Run, Samples]:
     """Plan, split, decode and time a few steps; then the run's first files are written."""
     splits = _splits(study, wishes, options)
     planned = make_plan(study, wishes, len(splits.folds), splits.reason)
+    check_device(planned.plan.training.device)
     weights = _check_buildable(planned.plan)
-    planned = replace(planned, plan=fitted_to_memory(planned.plan, find_device(wishes.device).memory_bytes))
+    planned = replace(
+        planned, plan=fitted_to_memory(planned.plan, memory_each(find_device(wishes.device)), processes())
+    )
     share = planned.plan.training.validation
     if share:
         splits = hold_some_back(splits, study, share)
