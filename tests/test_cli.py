@@ -277,3 +277,16 @@ def test_ctrl_c_leaves_a_run_that_goes_on(phantom_study, quick, tmp_path, comman
     assert (run / "report.html").is_file()
     steps = [int(line.split(",")[0]) for line in (run / "fold-0" / "history.csv").read_text().split()[1:]]
     assert steps == list(range(1, 151))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "study", "--out", "run", "--cluster", "local", "--track", "tensorboard"),
+        ("predict", "run", "images", "--out", "out", "--cluster", "local", "--mask-format", "zarr"),
+    ],
+)
+def test_what_a_cluster_does_not_do_is_refused(command, words):
+    done = command(*words)
+    assert done.code == 2
+    assert "leave" in done.err

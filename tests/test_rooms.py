@@ -23,7 +23,7 @@ ORDER = (
     ("exchange",),
     ("phantoms",),
     ("verbs",),
-    ("service", "cluster", "studio"),
+    ("service", "cluster", "studio", "options"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}

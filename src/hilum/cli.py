@@ -7,7 +7,6 @@ import json
 import logging
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,25 @@ import typer
 
 from hilum.errors import HilumError
 from hilum.files import plain
+from hilum.options import (
+    Cluster,
+    Device,
+    DeviceName,
+    Folder,
+    Folds,
+    GroupBy,
+    Json,
+    MaskFormat,
+    Minutes,
+    PredictDevice,
+    PredictOn,
+    Recipe,
+    RunFolder,
+    Settings,
+    SkipBad,
+    Steps,
+    Workers,
+)
 from hilum.reporting.terminal import progress_bar, score_lines, submission_lines
 from hilum.training.stopping import sigterm_as_ctrl_c
 
@@ -26,57 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class DeviceName(StrEnum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class PredictDevice(StrEnum):
-    """Where to predict; `openvino` is a processor, too."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    openvino = "openvino"
-
-
-class MaskFormat(StrEnum):
-    """How masks of huge images are written."""
-
-    tiff = "tiff"
-    zarr = "zarr"
-
-
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of annotated images, or a study.csv.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run made by hilum train.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Minutes = Annotated[
-    float | None, typer.Option(min=0.05, help="Wall time of the whole command, scoring included.")
-]
-Steps = Annotated[int | None, typer.Option(min=1, help="Training steps a fold, instead of minutes.")]
-Folds = Annotated[int | None, typer.Option(min=2, help="Folds of the cross-validation.")]
-Recipe = Annotated[str | None, typer.Option(metavar="NAME|PLAN", help="A recipe by name, or a plan file.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a planned value.")
-]
-Device = Annotated[DeviceName, typer.Option(help="Where to compute.")]
-PredictOn = Annotated[
-    PredictDevice,
-    typer.Option("--device", help="Where to compute; openvino: processors, up to twice as fast."),
-]
-GroupBy = Annotated[
-    str | None, typer.Option(metavar="REGEX", help="What in a file's path names the patient or animal.")
-]
-Cluster = Annotated[
-    str | None, typer.Option(metavar="local|ADDRESS", help="Spread the work over a Ray cluster.")
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Workers of the cluster; else all.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad cases out instead of stopping.")]
 
 
 @app.command()
@@ -183,6 +150,8 @@ def train(
     from hilum.verbs.train import train as run_training
 
     if cluster is not None:
+        if track is not None:
+            raise typer.BadParameter("--track follows a training on this machine; leave it or --cluster out")
         from hilum.cluster.train import train as train_on
 
         run_training = functools.partial(train_on, cluster=cluster, workers=workers)
@@ -265,7 +234,10 @@ def predict(
         bool, typer.Option("--dicom-seg", help="Write masks of DICOM series as DICOM segmentations.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with huge images of an interrupted prediction.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on with an interrupted prediction, huge images where they stopped."
+        ),
     ] = False,
     mask_format: Annotated[
         MaskFormat, typer.Option(help="Masks of huge images: OME-TIFF or OME-Zarr.")
@@ -281,7 +253,7 @@ def predict(
 
     shared: dict[str, Any] = {"probabilities": probabilities, "device": device.value, "skip_bad": skip_bad}
     if cluster is not None:
-        if submission or geojson or coco or dicom_seg or resume:
+        if submission or geojson or coco or dicom_seg or resume or mask_format is not MaskFormat.tiff:
             raise typer.BadParameter("--cluster writes masks, overlays and tables; leave the others out")
         from hilum.cluster.predict import predict as predict_on
 

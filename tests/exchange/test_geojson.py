@@ -114,6 +114,9 @@ def test_a_bare_list_and_a_single_geometry(tmp_path):
         ([feature("Polygon", [[["a", 0], [1, 1], [2, 2]]])], "damaged"),
         ([feature("Polygon", 7)], "damaged"),
         (["x"], "no GeoJSON file"),
+        ([{"type": "Feature", "geometry": [[0, 0], [1, 1]]}], "a geometry is .* not an object"),
+        ([{"type": "Feature", "geometry": "POLYGON ((0 0, 1 1, 0 1))"}], "a geometry is .* not an object"),
+        ([{"geometry": {"type": "GeometryCollection", "geometries": [7]}}], "a geometry is '7'"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, content, message):

@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from hilum.errors import HilumError, ImageError
 from hilum.image.dicom import list_series, read_picture, read_series
@@ -289,6 +297,72 @@ def test_monochrome1_is_turned_round_with_a_note(tmp_path):
     image = read_picture(path)
     assert image.array[0, 0, 0] == 47
     assert "MONOCHROME1" in image.notes[0]
+
+
+def packed_bytes(codec, pixels, bits):
+    """A MONOCHROME1 picture, packed by a codec ("" for none)."""
+    one = pydicom.dcmread(
+        io.BytesIO(
+            slice_bytes(
+                0,
+                pixels,
+                PhotometricInterpretation="MONOCHROME1",
+                RescaleIntercept=0,
+                BitsAllocated=8 * pixels.itemsize,
+                BitsStored=bits,
+                HighBit=bits - 1,
+            )
+        )
+    )
+    if codec == "rle":
+        one.compress(RLELossless)
+    elif codec:
+        syntax, encode = CODECS[codec]
+        one.file_meta.TransferSyntaxUID = syntax
+        one.PixelData = encapsulate([encode(pixels)])
+        one["PixelData"].VR = "OB"
+    content = io.BytesIO()
+    one.save_as(content, enforce_file_format=True)
+    return content.getvalue()
+
+
+CODECS = {
+    "j2k": (
+        JPEG2000Lossless,
+        lambda pixels: imagecodecs.jpeg2k_encode(
+            pixels, level=0, reversible=True, codecformat="j2k", bitspersample=12
+        ),
+    ),
+    "jpeg-lossless": (JPEGLosslessSV1, lambda pixels: imagecodecs.ljpeg_encode(pixels, bitspersample=12)),
+    "jpeg-ls": (JPEGLSLossless, imagecodecs.jpegls_encode),
+    "jpeg": (JPEGBaseline8Bit, lambda pixels: imagecodecs.jpeg8_encode(pixels, level=98)),
+}
+
+
+@pytest.mark.parametrize("codec", ["rle", "j2k", "jpeg-lossless", "jpeg-ls", "jpeg"])
+def test_monochrome1_is_turned_round_once_whatever_packed_it(tmp_path, codec):
+    kind, top, bits = (np.uint8, 250, 8) if codec == "jpeg" else (np.uint16, 4000, 12)
+    pixels = np.tile(np.linspace(0, top, 48), (32, 1)).astype(kind)
+    for name in ("", codec):
+        (tmp_path / f"{name or 'raw'}.dcm").write_bytes(packed_bytes(name, pixels, bits))
+    raw, packed = read_picture(tmp_path / "raw.dcm"), read_picture(tmp_path / f"{codec}.dcm")
+    assert raw.array[0, 0, 0] == top
+    tolerance = 4 if codec == "jpeg" else 0
+    np.testing.assert_allclose(packed.array, raw.array, atol=tolerance, rtol=0)
+    assert packed.notes == raw.notes
+
+
+def test_slices_of_monochrome1_stay_as_stored_whatever_packed_them(tmp_path):
+    pixels = np.tile(np.arange(48, dtype=np.uint16), (32, 1))
+    for name in ("raw", "j2k"):
+        (tmp_path / name).mkdir()
+        for z in (0, 1):
+            one = pydicom.dcmread(io.BytesIO(packed_bytes("" if name == "raw" else name, pixels, 12)))
+            one.ImagePositionPatient = [0, 0, z]
+            one.save_as(tmp_path / name / f"{z}.dcm", enforce_file_format=True)
+    raw, packed = read_series(tmp_path / "raw"), read_series(tmp_path / "j2k")
+    np.testing.assert_array_equal(raw.array[0, 0], pixels)
+    np.testing.assert_array_equal(packed.array, raw.array)
 
 
 TABLE = np.random.default_rng(5).integers(0, 255, (3, 40)).astype(np.uint8)

@@ -51,6 +51,12 @@ def test_one_bit_becomes_0_and_255(tmp_path):
     check(tmp_path / "a.tif", (PLANES[:1] > 127) * np.uint8(255))
 
 
+def test_one_bit_as_tifffile_writes_it_unasked_is_not_inverted(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", COLOUR[..., 0] > 127)
+    with open_pyramid(tmp_path / "a.tif") as pyramid:
+        assert (pyramid.read_window(0, 0, *pyramid.shape) == (PLANES[:1] > 127) * np.uint8(255)).all()
+
+
 def pyramid_file(path, levels=(1, 2, 4)):
     with tifffile.TiffWriter(path, ome=True) as tif:
         for at, step in enumerate(levels):

@@ -1,3 +1,4 @@
+import math
 import struct
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hilum.errors import HilumError, ImageError
 from hilum.image.image import Geometry, Image
 from hilum.image.readers import probe, read_image
-from hilum.image.spacing import Spacing
+from hilum.image.spacing import Spacing, unknown_spacing
 from hilum.image.volume import SUFFIXES, read_volume, suffix_of, write_volume
 
 OBLIQUE = (0.8, 0.0, 0.6, 0.0, -1.0, 0.0, 0.6, 0.0, -0.8)
@@ -316,3 +317,61 @@ def test_a_header_of_another_kind_is_told(tmp_path):
     (tmp_path / "scan.nii").write_bytes(b"NRRD0004\n" + bytes(600))
     with pytest.raises(ImageError, match="not a NIfTI"):
         read_volume(tmp_path / "scan.nii")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("shape", [(1, 3, 4, 5), (2, 3, 4, 5), (2, 1, 4, 5), (1, 4, 5)])
+def test_unknown_spacing_stays_unknown(tmp_path, suffix, shape):
+    path = tmp_path / f"scan{suffix}"
+    array = np.arange(math.prod(shape), dtype=np.int16).reshape(shape)
+    geometry = None if len(shape) == 3 else Geometry((-16.0, 12.0, -34.0), OBLIQUE)
+    write_volume(path, Image(array, unknown_spacing(len(shape) - 1), geometry=geometry))
+    back = read_volume(path)
+    assert back.spacing == probe(path).spacing == unknown_spacing(len(shape) - 1)
+    np.testing.assert_array_equal(back.array, array)
+    if geometry is not None:
+        np.testing.assert_allclose(back.geometry.direction, OBLIQUE, atol=1e-6)
+        assert back.geometry.origin == geometry.origin
+    write_volume(path, Image(array, Spacing((1.0,) * (len(shape) - 1), "mm")))
+    assert read_volume(path).spacing.unit == "mm"
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_a_spacing_given_later_by_another_program_holds(tmp_path, suffix):
+    path = str(tmp_path / f"scan{suffix}")
+    write_volume(tmp_path / f"scan{suffix}", Image(volume().array, unknown_spacing(3)))
+    itk = SimpleITK.ReadImage(path)
+    itk.SetSpacing((0.5, 0.7, 2.5))
+    SimpleITK.WriteImage(itk, path)
+    assert read_volume(tmp_path / f"scan{suffix}").spacing == Spacing((2.5, 0.7, 0.5), "mm")
+
+
+@pytest.mark.parametrize(("step", "origin", "unit"), [(1.0, 0.0, "px"), (0.5, 0.0, "mm"), (1.0, -80.0, "mm")])
+def test_nifti_without_a_unit_is_in_mm_unless_it_states_neither_size_nor_place(tmp_path, step, origin, unit):
+    path = tmp_path / "a.nii"
+    itk = SimpleITK.Image(5, 4, 3, SimpleITK.sitkUInt8)
+    itk.SetOrigin((origin, 0.0, 0.0))
+    itk.SetSpacing((1.0, 1.0, step))
+    SimpleITK.WriteImage(itk, str(path))
+    head = bytearray(path.read_bytes())
+    head[123] = 0
+    path.write_bytes(bytes(head))
+    assert read_volume(path).spacing == Spacing((step, 1.0, 1.0), unit)
+
+
+@pytest.mark.parametrize("names", [("m.nii.gz", "m.nii"), ("M.NII.GZ", "M.nii"), ("M.NII.GZ", "M.NII")])
+@pytest.mark.parametrize("links", [True, False])
+def test_each_of_two_volumes_of_one_stem_is_read(tmp_path, monkeypatch, names, links):
+    if not links:
+        monkeypatch.setattr(Path, "symlink_to", refuse)
+    packed, plain = (tmp_path / name for name in names)
+    write_volume(plain, Image(np.full((1, 3, 4, 5), 1, np.uint8)))
+    write_volume(packed, Image(np.full((1, 3, 4, 5), 7, np.uint8)))
+    assert read_image(plain).array.max() == 1
+    assert read_image(packed).array.min() == 7
+    assert probe(packed).shape == (3, 4, 5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def refuse(*args):
+    raise OSError("no links here")

@@ -94,6 +94,10 @@ def test_both_kinds_of_nifti(tmp_path, length):
     path = tmp_path / "a.nii"
     path.write_bytes(bytes(head) + bytes(48))
     assert check_declared(path).sizes == (2, 3, 4)
+    assert not check_declared(path).spaced
+    head[{348: 123, 540: 500}[length]] = 2
+    path.write_bytes(bytes(head) + bytes(48))
+    assert check_declared(path).spaced
     path.write_bytes(bytes(head) + bytes(40))
     with pytest.raises(ImageError, match="48 bytes are expected, but 40"):
         check_declared(path)

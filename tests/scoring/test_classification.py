@@ -114,6 +114,29 @@ def test_multi_label_with_unknown_labels():
     assert found["classes"]["y"]["support"] == 2
 
 
+def test_a_class_without_a_known_label_does_not_take_the_others_with_it(caplog):
+    probabilities = np.array([[0.9, 0.5, 0.2], [0.3, 0.5, 0.8], [0.6, 0.5, 0.4], [0.1, 0.5, 0.7]])
+    labels = np.array([[1, np.nan, 0], [0, np.nan, 1], [0, np.nan, 1], [1, np.nan, 1]])
+    found = summarise_classification(probabilities, labels, ("x", "c", "y"), exclusive=False, samples=50)
+    without = summarise_classification(
+        probabilities[:, [0, 2]], labels[:, [0, 2]], ("x", "y"), exclusive=False, samples=50
+    )
+    assert list(found["classes"]) == ["x", "y"]
+    assert found["classes_left_out"] == ["c"]
+    assert "no case has a known label of c" in caplog.text
+    assert "classes_left_out" not in without
+    told = ("operating_point", "classes_left_out")
+    assert {key: value for key, value in found.items() if key not in told} == {
+        key: value for key, value in without.items() if key not in told
+    }
+    json.dumps(found)
+
+
+def test_without_any_known_label_nothing_is_scored():
+    with pytest.raises(HilumError, match="no case has a known label"):
+        summarise_classification([[0.5, 0.5]], [[math.nan] * 2], ("x", "y"), exclusive=False, samples=5)
+
+
 def test_report_and_confusion_agree_with_scikit_learn():
     from sklearn.metrics import classification_report
 

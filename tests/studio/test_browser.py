@@ -510,3 +510,106 @@ def test_step_through_a_ct_and_judge_a_nodule(browser, tmp_path, shots):
         table = pd.read_csv(folder / "nodule-decisions.csv")
         assert table.decision.tolist() == ["accepted"]
         assert np.allclose(table[["coordX", "coordY", "coordZ"]].to_numpy()[0], mark["centre"], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def two_balls(tmp_path_factory):
+    """A volume with masks of two targets, in a studio that runs: its address and its folder."""
+    from hilum.image.image import Image
+    from hilum.image.spacing import Spacing
+    from hilum.image.writers import write_image
+
+    folder = tmp_path_factory.mktemp("balls")
+    noise = np.random.default_rng(0).integers(0, 90, (1, 12, 40, 50)).astype(np.int16)
+    write_image(folder / "study/images/a.nii.gz", Image(noise, Spacing((2.0, 1.0, 1.0), "mm")))
+    for target in ("One", "Two"):
+        mask = np.zeros((1, 12, 40, 50), np.uint8)
+        mask[0, 2:10, 30:36, 30:36] = 255
+        write_image(folder / f"study/masks/{target}/a.nii.gz", Image(mask, Spacing((2.0, 1.0, 1.0), "mm")))
+    with studio(folder / "study", folder / "runs") as running:
+        yield running, folder / "study"
+
+
+@contextlib.contextmanager
+def painting(browser, running):
+    """A page whose brush is down on target One in slice 6, from (10, 10) to (20, 10), and its canvas box."""
+    with page_of(browser, running, "paint") as page:
+        box = canvas(page)
+        page.locator("canvas.stage").focus()
+        page.keyboard.press("1")
+        page.keyboard.press("b")
+        page.evaluate("hilumViewer.resize(6)")
+        page.wait_for_function("hilumViewer.mask && hilumViewer.masks.has('Two|0|6')")
+        page.mouse.move(*to_page(page, box, 10, 10))
+        page.mouse.down()
+        page.mouse.move(*to_page(page, box, 20, 10), steps=4)
+        yield page, box
+
+
+def held(page):
+    """Pixels that each target has in slice 6 on the page and, loaded anew, on the server."""
+    count = "['One', 'Two'].map(t => hilumViewer.masks.get(`${t}|0|6`).data.reduce((a, b) => a + b, 0))"
+    on_page = page.evaluate(count)
+    page.evaluate("hilumViewer.masks.clear(); hilumViewer.loadLayers()")
+    page.wait_for_function("hilumViewer.masks.has('One|0|6') && hilumViewer.masks.has('Two|0|6')")
+    return on_page, page.evaluate(count)
+
+
+def test_escape_takes_back_the_stroke_that_is_being_painted(browser, two_balls):
+    with painting(browser, two_balls[0]) as (page, box):
+        assert page.evaluate("hilumViewer.mask.data[10 * 50 + 15]") == 1
+        page.keyboard.press("Escape")
+        page.mouse.move(*to_page(page, box, 40, 10), steps=4)
+        page.mouse.up()
+        kept(page)
+        assert page.evaluate("hilumViewer.done.length") == 0
+        assert held(page) == ([36, 36], [36, 36])
+
+
+def test_a_stroke_stays_on_its_target_and_slice(browser, two_balls):
+    touch = "document.querySelector('canvas.stage').dispatchEvent(new PointerEvent('{}', {{pointerId: 77, "
+    touch += "pointerType: 'touch', button: 0, bubbles: true, clientX: 600, clientY: 400}}))"
+    with painting(browser, two_balls[0]) as (page, box):
+        page.mouse.wheel(0, 120)
+        for key in ("2", "PageDown", "v", "e", "Control+z", "."):
+            page.keyboard.press(key)
+        for kind in ("pointerdown", "pointermove", "pointerup"):
+            with contextlib.suppress(playwright.Error):  # a capture of a pointer that is not there
+                page.evaluate(touch.format(kind))
+        page.mouse.move(*to_page(page, box, 30, 10), steps=4)
+        page.mouse.up()
+        kept(page)
+        assert page.evaluate("[hilumViewer.target, hilumViewer.index, hilumViewer.tool]") == [
+            "One",
+            6,
+            "brush",
+        ]
+        assert page.evaluate("hilumViewer.done.map(s => [s.target, s.axis, s.index])") == [["One", 0, 6]]
+        assert page.evaluate("hilumViewer.mask.data[10 * 50 + 28]") == 1
+        (one, two), server = held(page)
+        assert [one, two] == server
+        assert one > 36 + 20 * 5
+        assert two == 36
+        page.keyboard.press("Control+z")
+        kept(page)
+        assert held(page) == ([36, 36], [36, 36])
+
+
+def test_a_stroke_ends_where_another_target_or_slice_is_chosen_in_the_panel(browser, two_balls):
+    with painting(browser, two_balls[0]) as (page, box):
+        page.evaluate("hilumViewer.chooseTarget('Two')")
+        page.mouse.move(*to_page(page, box, 40, 10), steps=4)
+        page.mouse.up()
+        page.mouse.move(*to_page(page, box, 10, 20))
+        page.mouse.down()
+        page.evaluate("hilumViewer.slice(7)")
+        page.mouse.up()
+        kept(page)
+        found = page.evaluate("hilumViewer.done.map(s => [s.target, s.axis, s.index])")
+        assert found == [["One", 0, 6], ["Two", 0, 6]]
+        page.evaluate("hilumViewer.slice(6)")
+        on_page, server = held(page)
+        assert on_page == server
+        page.evaluate("hilumViewer.undo(); hilumViewer.undo()")
+        kept(page)
+        assert held(page) == ([36, 36], [36, 36])

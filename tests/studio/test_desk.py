@@ -1,6 +1,7 @@
 """Painting as the page does it, labels, nodules, uploads, tables: all ends in files that verbs read."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -144,6 +145,59 @@ def test_mistakes_come_surest_first(tmp_path):
     (folder / "cases.csv").write_text("case,class,probability_normal,probability_ill,label,correct\n" + rows)
     assert [one.case for one in labels.mistakes(Run(tmp_path))] == ["b", "a"]
     assert labels.judged(Run(tmp_path), "ill") == [(0.7, 0), (0.9, 0), (1.0, 1)]
+
+
+def test_a_curve_is_drawn_on_what_thresholds_were_chosen_on(tmp_path):
+    from hilum.training.run import Run
+
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    names = "case,class,probability_wet,probability_old,calibrated_wet,calibrated_old,label,correct\n"
+    rows = "a,wet|old,0.9,0.6,0.7,0.55,wet,False\nb,none,0.1,0.2,0.3,0.35,none,True\n"
+    (folder / "cases.csv").write_text(names + rows)
+    assert labels.judged(Run(tmp_path), "wet") == [(0.7, 1), (0.3, 0)]
+    assert labels.judged(Run(tmp_path), "old") == [(0.55, 0), (0.35, 0)]
+
+
+@pytest.mark.parametrize(
+    ("point", "wet", "old"),
+    [
+        ({"threshold": [0.2, 0.7]}, 0.2, 0.7),
+        ({"threshold": 0.4}, 0.4, 0.4),
+        ({"rule": "highest probability"}, 0.5, 0.5),
+        ({"threshold": None}, 0.5, 0.5),
+    ],
+)
+def test_each_of_several_labels_has_its_own_threshold(point, wet, old):
+    plan = SimpleNamespace(data=SimpleNamespace(outputs=("wet", "old")))
+    run = SimpleNamespace(plan=plan, summary=lambda: {"auc": {}, "operating_point": point})
+    assert [labels.threshold_of(run, name) for name in ("wet", "old")] == [wet, old]
+
+
+@pytest.mark.parametrize(
+    ("summary", "asked"),
+    [
+        ({"operating_point": {"threshold": [0.2, 0.7]}}, "old"),
+        (
+            {"operating_point": {"threshold": 0.4}, "positive": "old", "per_class": {"new": {}, "old": {}}},
+            "old",
+        ),
+    ],
+)
+def test_the_page_of_results_opens_for_one_label_and_for_several(monkeypatch, summary, asked):
+    from nicegui import ui
+
+    from hilum.studio.pages import results
+
+    plan = SimpleNamespace(data=SimpleNamespace(outputs=("wet", "old")))
+    run = SimpleNamespace(plan=plan, summary=lambda: {"auc": {}, **summary})
+    drawn = []
+    monkeypatch.setattr(results, "judged", lambda run, name: [(0.9, 1), (0.1, 0)])
+    monkeypatch.setattr(results, "OperatingCurve", lambda *given: drawn.append(given))
+    with ui.card():
+        results._decisions(SimpleNamespace(run=run))
+    wanted = summary["operating_point"]["threshold"]
+    assert drawn == [([0.9], [0.1], asked, wanted if isinstance(wanted, float) else wanted[1])]
 
 
 def test_nodules_are_accepted_and_taken_back(folder, desk_of):

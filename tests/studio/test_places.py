@@ -8,6 +8,7 @@ from PIL import Image as Pillow
 
 from hilum.errors import HilumError
 from hilum.image.writers import write_mask
+from hilum.studio.easel import StaleError
 from hilum.studio.journal import Stroke
 from hilum.studio.places import LooseImagesError, gather_images, place_of, plain_target
 from hilum.studio.spans import spans_of
@@ -298,3 +299,52 @@ def test_an_image_to_predict_that_is_painted_is_learnt_from_and_scored(tmp_path,
     folds = make_folds(open_study(folder))
     assert folds.by == "group"
     assert sorted(name for fold in folds.folds for name in fold.test) == ["0_1", "1_1", "2_1", "9_1"]
+
+
+@pytest.fixture
+def shared(tmp_path, write, desk_of, disc):
+    """A study whose two targets lie in one file as 1 and 2, opened, and the names of both."""
+    folder = write(tmp_path / "s", {"images/a.png": 0, "images/b.png": 1})
+    (folder / "masks").mkdir()
+    array = disc(SIZE, (12, 12), 6).astype(np.uint8) + 2 * disc(SIZE, (30, 40), 6).astype(np.uint8)
+    for name in "ab":
+        Pillow.fromarray(array).save(folder / f"masks/{name}.png")
+    desk = desk_of(folder)
+    return desk, *desk.view.study.targets
+
+
+def test_saving_a_target_leaves_those_that_share_its_file_open_as_they_were(shared, disc):
+    desk, one, two = shared
+    painted(desk, "a", two, disc(SIZE, (6, 40), 3))
+    open_two = desk.easel.open("a", two)
+    assert open_two.version == 1
+    painted(desk, "a", one, disc(SIZE, (34, 10), 3))
+    assert desk.easel.open("a", two) is open_two
+    more = Stroke(spans_of(disc(SIZE, (20, 25), 2)), key="more")
+    assert desk.easel.stroke("a", two, more, 1) == 2, "the page's next stroke is refused"
+
+
+def test_a_target_that_loses_pixels_to_another_in_its_file_gets_a_new_version(shared, disc):
+    desk, one, two = shared
+    open_two = desk.easel.open("a", two)
+    painted(desk, "a", one, disc(SIZE, (30, 40), 3))
+    assert desk.easel.open("a", two) is open_two
+    assert not open_two.mask[30, 40]
+    with pytest.raises(StaleError):
+        desk.easel.stroke("a", two, Stroke(spans_of(disc(SIZE, (30, 40), 2)), key="old"), 0)
+
+
+def test_all_targets_of_one_file_are_saved_together(shared, disc):
+    desk, one, two = shared
+    both = Stroke(spans_of(disc(SIZE, (34, 10), 3)), key="2")
+    desk.easel.stroke("a", one, Stroke(spans_of(disc(SIZE, (6, 40), 3)), key="1"), 0)
+    desk.easel.open("a", two)
+    assert len(desk.easel.save_all()) == 1, "its sharer is open and clean"
+    desk.easel.stroke("a", two, both, 0)
+    desk.easel.stroke("a", one, both, 1)
+    desk.easel.save_all()
+    assert desk.easel.waiting() == []
+    found = np.asarray(Pillow.open(desk.view.root / "masks/a.png"))
+    assert found[6, 40] == 1
+    assert found[34, 10] == 1, "painted last"
+    assert not desk.easel.open("a", two).mask[34, 10]

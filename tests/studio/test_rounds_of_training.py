@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from hilum.studio.gallery import arranged, entries
 from hilum.studio.learning import curve_of, nested_splits
 from hilum.studio.ranking import rank_folder, ranked, read_ranking, unannotated
 from hilum.studio.rounds import all_rounds, case_scores, current_run, next_name, use_run
-from hilum.studio.training import begin_round, extended, predicted_cases, resume_round
+from hilum.studio.training import begin_round, extended, predicted_cases, resume_round, startable
 from hilum.studio.view import look
 from hilum.study.splits import Fold, Splits
 from hilum.study.study import Case, Source, Study
@@ -214,3 +215,22 @@ def test_a_stopped_round_is_resumed_as_it_was_begun(tmp_path, runs, phantom_stud
     assert began == {**first, "resume": True}
     with pytest.raises(HilumError, match="round-1"):
         resume_round(desk, "round-1")
+
+
+@pytest.mark.parametrize(
+    ("classes", "exclusive", "outputs"),
+    [
+        (("normal", "sick"), True, ("sick",)),
+        (("sick", "normal"), True, ("sick",)),
+        (("a", "b", "c"), True, ("a", "b", "c")),
+        (("sick", "normal"), False, ("normal", "sick")),
+        ((), True, ("Nerve",)),
+    ],
+)
+def test_a_round_goes_on_from_a_model_of_the_same_outputs(classes, exclusive, outputs):
+    study = SimpleNamespace(classes=classes, exclusive=exclusive, targets=("Nerve",))
+    run = SimpleNamespace(plan=SimpleNamespace(data=SimpleNamespace(outputs=list(outputs))))
+    desk = SimpleNamespace(run=run, view=SimpleNamespace(study=study))
+    assert startable(desk) is run
+    run.plan.data.outputs = ["other"]
+    assert startable(desk) is None

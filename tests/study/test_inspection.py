@@ -1,9 +1,13 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from hilum.study.inspection import inspect
+from hilum.study.inspection import inspect, inspect_study
+from hilum.study.open import understand
+from hilum.study.survey import survey_study
 
 
 def test_segmentation_in_words(pairs, save):
@@ -95,3 +99,30 @@ def test_a_huge_study_is_sampled_and_says_so(pairs):
     )
     assert len(inspection.study.cases) == 20
     assert inspection.targets[0].annotated < 20
+
+
+def test_what_readers_had_to_decide_is_told_once_with_its_cases(tmp_path, picture):
+    for label in ("A", "B"):
+        (tmp_path / label).mkdir()
+        for seed in range(4):
+            frames = [Image.fromarray(picture(10 * seed + at + (label == "A"), grey=True)) for at in range(3)]
+            frames[0].save(tmp_path / label / f"{label}{seed}.gif", save_all=True, append_images=frames[1:])
+    inspection = inspect(tmp_path)
+    (finding,) = [one for one in inspection.study.findings if "frames" in one.message]
+    assert finding.severity == "note"
+    assert finding.message == "the first of 3 frames, in 8 cases: A0, A1, A2, A3, B0, B1 and 2 more"
+    assert len(finding.cases) == 8
+    assert "NOTE: the first of 3 frames" in "\n".join(inspection.lines())
+
+
+def test_many_different_notes_do_not_fill_pages(pairs):
+    study = understand(pairs([f"{number}" for number in range(20)]))
+    survey = survey_study(study)
+    facts = {
+        name: replace(seen, notes=("alpha left out", f"tilted by {name} mm"))
+        for name, seen in survey.facts.items()
+    }
+    found = [one.message for one in inspect_study(study, replace(survey, facts=facts)).study.findings]
+    assert sum("tilted by" in message for message in found) == 12
+    assert any(message.startswith("alpha left out, in 20 cases") for message in found)
+    assert any(message.startswith("9 further notes on reading 9 cases") for message in found)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -77,3 +78,8 @@ def test_anything_else_is_refused(study):
         with pytest.raises((RunError, ValueError)) as error:
             study_from_json(content)
         assert "HilumError" in {kind.__name__ for kind in type(error.value).__mro__}
+
+
+def test_the_root_is_whole_so_that_a_run_is_found_from_any_folder(study):
+    near = dataclasses.replace(study, root=Path("near"), cases=())
+    assert study_to_json(near)["root"] == str(Path.cwd() / "near")

@@ -2,6 +2,7 @@ import csv
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hilum.planning.planner import Wishes, make_plan
 from hilum.scoring.operating_point import OperatingPoint
 from hilum.study.open import open_study
 from hilum.study.study import Case, Source
-from hilum.tasks.classify import CLASSIFY, balanced_weights, final_decision
+from hilum.tasks.classify import CLASSIFY, balanced_weights, common_folder, final_decision
 from hilum.tasks.decisions import (
     Decision,
     Outcome,
@@ -29,7 +30,7 @@ from hilum.tasks.decisions import (
     ordered_classes,
     rule_of,
 )
-from hilum.tasks.label_files import summarise
+from hilum.tasks.label_files import file_of, summarise
 from hilum.training.batches import Batch
 from hilum.training.losses import Wanted, entropy
 from hilum.training.run import open_run
@@ -385,3 +386,10 @@ def test_what_is_held_back_is_predicted_also_where_nobody_watches(tmp_path):
         assert fold.val
         answers = run.evaluation / "validation" / f"fold-{index}"
         assert {path.stem for path in answers.iterdir()} == set(fold.val)
+
+
+def test_images_by_whole_and_by_relative_paths_have_a_common_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    near, far = (Case(name, Source(path)) for name, path in (("a", Path("a.png")), ("b", tmp_path / "b.png")))
+    assert common_folder([near, far]) == tmp_path
+    assert [file_of(case, common_folder([near, far])) for case in (near, far)] == ["a.png", "b.png"]

@@ -109,3 +109,9 @@ def test_image_and_mask_are_brought_to_one_grid():
     found = prepare_image(Image(np.ones((1, 20, 40), np.uint8), spacing), data)
     assert found.shape == (1, 10, 10)
     assert prepare_mask(np.ones((2, 20, 40), bool), data, spacing).shape == (2, 10, 10)
+
+
+@pytest.mark.parametrize("settings", [{"neighbours": 2}, {"dims": 3}])
+def test_a_flat_image_does_not_fit_a_plan_for_volumes(settings):
+    with pytest.raises(ImageError, match="one flat image of 4 x 4"):
+        prepare_image(image(np.zeros((1, 4, 4), np.uint8)), DataPlan(channels=1, **settings))

@@ -61,3 +61,40 @@ def test_json_for_machines_holds_no_nan(command, mask_file):
     done = command("measure", mask_file, "--json")
     content = json.loads(done.out, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
     assert content["regions"][0]["mean_probability"] is None
+
+
+@pytest.fixture
+def block(tmp_path):
+    """A volume of 40 voxels that says nothing of its own of their size."""
+    mask = np.zeros((4, 6, 8), np.uint8)
+    mask[1:3, 1:5, 2:7] = 1
+    volume = SimpleITK.GetImageFromArray(mask)
+    SimpleITK.WriteImage(volume, str(tmp_path / "block.nii.gz"))
+    return tmp_path / "block.nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("spacing", "volume"),
+    [
+        ("2.5x0.7x0.7mm", 40 * 2.5 * 0.7 * 0.7),
+        ("2.5 x 0.7 x 0.7 mm", 40 * 2.5 * 0.7 * 0.7),
+        ("0.5mm", 40 * 0.5**3),
+    ],
+)
+def test_voxels_have_three_sizes(block, spacing, volume):
+    rows, regions = hilum.measure([block], spacing=spacing)
+    assert (rows[0]["volume"], rows[0]["unit"]) == (pytest.approx(volume), "mm³")
+    assert regions[0]["volume"] == pytest.approx(volume)
+
+
+def test_two_sizes_are_of_a_plane(mask_file, disc):
+    rows, _ = hilum.measure([mask_file], spacing="0.5x0.7mm")
+    assert rows[0]["area"] == pytest.approx(disc().sum() * 0.35)
+    with pytest.raises(HilumError, match=r"disc.png: .* has 3 sizes; the image has 2 axes"):
+        hilum.measure([mask_file], spacing="2.5x0.7x0.7mm")
+
+
+@pytest.mark.parametrize("spacing", ["2x2x2x2mm", "2.5x0.7x0.7", "2.5xwidex0.7mm"])
+def test_a_wrong_spacing_of_several_sizes_states_their_order(block, spacing):
+    with pytest.raises(HilumError, match="z, y, x"):
+        hilum.measure([block], spacing=spacing)

@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 import hilum
 from hilum.errors import HilumError, ImageError, RunError, StudyError
 from hilum.study.open import understand
+from hilum.verbs import predict as verb
 from hilum.verbs.predict import find_cases
 
 
@@ -78,6 +79,81 @@ def test_a_bad_image_stops_or_is_left_out_by_name(phantom_run, phantom_study, tm
     done = hilum.predict(phantom_run.folder, tmp_path, tmp_path / "skipped", skip_bad=True)
     assert done.cases == 2
     assert "broken.png" in done.left_out[0]
+
+
+def test_all_bad_images_are_listed_before_any_work(phantom_run, phantom_study, tmp_path):
+    folder = tmp_path / "images"
+    shutil.copytree(phantom_study / "pred" / "Original_0.2", folder)
+    for name in ("a.png", "b.png"):
+        (folder / name).write_text("no picture")
+    with pytest.raises(ImageError, match=r"2 problems found(.|\n)*a\.png(.|\n)*b\.png"):
+        hilum.predict(phantom_run.folder, folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def cut_in_two(path):
+    """An image whose header is whole and whose pixels are not."""
+    noise = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
+    Pillow.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_what_was_predicted_before_an_error_has_its_tables(phantom_run, phantom_study, tmp_path):
+    folder, out = tmp_path / "images", tmp_path / "out"
+    shutil.copytree(phantom_study / "pred" / "Original_0.2", folder)
+    cut_in_two(folder / "zz.png")
+    with pytest.raises(HilumError, match=r"zz\.png.*2 images before it and their tables.*--resume"):
+        hilum.predict(phantom_run.folder, folder, out)
+    assert len(pd.read_csv(out / "measurements.csv")) == 4
+    with pytest.raises(RunError, match="--resume"):
+        hilum.predict(phantom_run.folder, folder, out)
+    (folder / "zz.png").unlink()
+    assert hilum.predict(phantom_run.folder, folder, out, resume=True).cases == 2
+    assert not (out / ".blocks").exists()
+
+
+def test_ctrl_c_leaves_the_tables_of_what_was_predicted(phantom_run, phantom_study, tmp_path, monkeypatch):
+    real, calls = verb.predict_one, []
+
+    def stopped(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(verb, "predict_one", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        hilum.predict(phantom_run.folder, phantom_study / "pred", tmp_path / "out")
+    assert len(pd.read_csv(tmp_path / "out" / "measurements.csv")) == 2
+
+
+def test_annotated_folders_with_the_same_names_keep_apart(phantom_run, phantom_study, tmp_path):
+    shutil.copytree(phantom_study, tmp_path / "other")
+    cases = find_cases([phantom_study, tmp_path / "other"], phantom_run.plan)
+    assert len({case.name for case in cases}) == len(cases) == 16
+    assert sum(bool(case.masks) for case in cases) == 12
+
+
+def test_masks_of_other_targets_are_no_images(phantom_run, phantom_study, tmp_path, caplog):
+    originals = sorted((phantom_study / "train" / "Original_0.2").iterdir())[:2]
+    for folder, kind in (("images", "Original_0.2"), ("masks/lung", "Parenchyma_0.2")):
+        (tmp_path / folder).mkdir(parents=True)
+        for path in originals:
+            source = next((phantom_study / "train" / kind).glob(f"{path.stem}.*"))
+            shutil.copy(source, tmp_path / folder / f"{path.stem}{source.suffix}")
+    cases = find_cases([tmp_path], phantom_run.plan)
+    assert [case.name for case in cases] == [path.stem for path in originals]
+    assert not any(case.masks for case in cases)
+    assert "passed over" in caplog.text
+
+
+def test_groups_of_a_folder_are_those_of_the_run(phantom_run, phantom_study):
+    plan = phantom_run.plan.model_copy(deep=True)
+    plan.data.group_by = r"_(WT|KO)_"
+    groups = {case.group for case in find_cases([phantom_study], plan) if case.masks}
+    assert groups <= {"WT", "KO"}
+    plan.data.group_by = r"(nothing like it)"
+    assert len({case.group for case in find_cases([phantom_study], plan) if case.masks}) == 3
 
 
 def test_nowhere_and_nothing_are_told_apart(phantom_run, tmp_path):

@@ -148,6 +148,18 @@ def test_resuming_a_finished_run_changes_no_weight(phantom_study, quick, tmp_pat
     assert (out / "report.html").is_file()
 
 
+def test_resuming_with_other_wishes_is_refused(phantom_study, quick, tmp_path):
+    out = tmp_path / "run"
+    begun = {"steps": 2, "folds": 2, "settings": quick, "device": "cpu"}
+    hilum.train(phantom_study, out, **begun)
+    hilum.train(phantom_study, out, resume=True, **begun)
+    for wish in ({"steps": 50}, {"folds": 3}, {"minutes": 2.0}, {"settings": ("training.batch=2",)}):
+        with pytest.raises(RunError, match=f"--{'set' if 'settings' in wish else next(iter(wish))} "):
+            hilum.train(phantom_study, out, resume=True, **{**begun, **wish})
+    with pytest.raises(StudyError, match="folds 0 to 1"):
+        hilum.train(phantom_study, out, resume=True, fold=9)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [

@@ -22,7 +22,7 @@ from hilum.study.study import Case, Source
 from hilum.tasks.classify import common_folder
 from hilum.tasks.task import Delivery
 from hilum.training.run import Run, check_new
-from hilum.verbs.predict import Delivered, Told, find_cases
+from hilum.verbs.predict import Delivered, Told, bare, find_cases
 
 logger = logging.getLogger(__name__)
 
@@ -74,14 +74,7 @@ def _plain_cases(images: Sequence[str | Path], run: Run) -> list[Case]:
     if any(case.masks or case.labels or case.marks for case in found):
         logger.warning("labels are not scored on a cluster; for scores: hilum evaluate RUN FOLDER")
     return [
-        replace(
-            case,
-            image=_whole(case.image),
-            channels=tuple(map(_whole, case.channels)),
-            masks={},
-            labels={},
-            marks=None,
-        )
+        replace(bare(case), image=_whole(case.image), channels=tuple(map(_whole, case.channels)))
         for case in found
     ]
 

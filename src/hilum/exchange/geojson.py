@@ -125,7 +125,8 @@ def read_geojson(path: Path) -> Annotations:
     for feature in features:
         if not isinstance(feature, Mapping):
             raise ImageError(f"{shown(path)}: a feature is {str(feature)[:40]!r}; it is no GeoJSON file")
-        found = tuple(_polygons(path, feature.get("geometry") or {}))
+        place = feature.get("geometry")
+        found = () if place is None else tuple(_polygons(path, place))
         without += not found
         if found:
             shapes.append(Shape(_class(feature), found))
@@ -158,7 +159,12 @@ def _class(feature: Mapping[str, Any]) -> str:
     return str(found) if found else NO_CLASS
 
 
-def _polygons(path: Path, shape: Mapping[str, Any]) -> Iterator[tuple[NDArray[np.float64], ...]]:
+def _polygons(path: Path, shape: Any) -> Iterator[tuple[NDArray[np.float64], ...]]:
+    if not isinstance(shape, Mapping):
+        raise ImageError(
+            f"{shown(path)}: a geometry is {str(shape)[:40]!r}, not an object with `type` and `coordinates`; "
+            "export the annotations as GeoJSON again"
+        )
     kind, coordinates = shape.get("type"), shape.get("coordinates")
     if kind == "Polygon":
         yield _rings(path, coordinates)

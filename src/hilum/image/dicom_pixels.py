@@ -17,7 +17,7 @@ from hilum.image.dicom_files import Loader
 def decoded(where: str, load: Loader) -> NDArray[Any]:
     """Pixels of one file in rescaled units: int16 where exact, else float32; colour stays as stored.
 
-    Indices into a palette become RGB (Y, X, 3) uint8.
+    Indices into a palette become RGB (Y, X, 3) uint8. MONOCHROME1 stays bright-is-air, packed or not.
     """
     import pydicom
     from pydicom.uid import RLELossless
@@ -33,7 +33,7 @@ def decoded(where: str, load: Loader) -> NDArray[Any]:
                 f"{expected:,} bytes of pixels are expected, {len(dataset.PixelData):,} were found"
             )
         if packed and dataset.file_meta.TransferSyntaxUID != RLELossless and dataset.SamplesPerPixel == 1:
-            return _decoded_by_itk(load)
+            return _decoded_by_itk(dataset, load)
         stored = dataset.pixel_array
         if has_palette(dataset):
             return _coloured(stored, dataset)
@@ -69,14 +69,19 @@ def _eight_bit(colours: NDArray[Any]) -> NDArray[np.uint8]:
     return (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
 
 
-def _decoded_by_itk(load: Loader) -> NDArray[Any]:
+def _decoded_by_itk(dataset: Any, load: Loader) -> NDArray[Any]:
     """Pixels of a compressed file (JPEG, JPEG 2000, JPEG-LS); ITK itself applies slopes and palettes."""
     import SimpleITK
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
         file = Path(folder) / "slice.dcm"
-        file.write_bytes(load())
+        if str(dataset.get("PhotometricInterpretation", "")).strip() == "MONOCHROME1":
+            # GDCM turns these round by itself, which pydicom does not: it is told that they need no turn.
+            dataset.PhotometricInterpretation = "MONOCHROME2"
+            dataset.save_as(file)
+        else:
+            file.write_bytes(load())
         itk = SimpleITK.ReadImage(str(file), imageIO="GDCMImageIO")
     array = SimpleITK.GetArrayFromImage(itk)
     if itk.GetNumberOfComponentsPerPixel() > 1:

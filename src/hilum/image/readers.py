@@ -63,6 +63,7 @@ class Reader:
 
     `read(path, entry, index)` returns pixels as stored: palette indices stay indices, with `palette` set.
     `probe(path, entry, index)` returns the header. Both raise ImageError and nothing else on bad bytes.
+    `read_mask` reads what is known to be a mask, where that makes a difference.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Reader:
     sniff: Callable[[bytes], bool]
     read: Callable[[Path, str | None, int | None], Image]
     probe: Callable[[Path, str | None, int | None], Header]
+    read_mask: Callable[[Path, str | None, int | None], Image] | None = None
 
 
 def readable(path: Path | str) -> bool:
@@ -95,15 +97,24 @@ def read_image(path: Path | str, entry: str | None = None, index: int | None = N
 
 
 def read_indices(path: Path | str, entry: str | None = None, index: int | None = None) -> Image:
-    """Read as `read_image` does, but keep palette indices (1, Y, X) with `palette` (K, 3) set: for masks."""
-    path = Path(path)
+    """Read as `read_image` does, but keep palette indices (1, Y, X) with `palette` (K, 3) set."""
+    return _read_as(Path(path), entry, index, mask=False)
+
+
+def read_mask(path: Path | str, entry: str | None = None, index: int | None = None) -> Image:
+    """Read as `read_indices` does, but a mask: TIFF values stay where white is 0 by its writer's habit."""
+    return _read_as(Path(path), entry, index, mask=True)
+
+
+def _read_as(path: Path, entry: str | None, index: int | None, mask: bool) -> Image:
     if is_field(entry) or is_zarr(path):
         from hilum.image.fields import read_field
 
         return read_field(path, entry)
     reader, notes = choose_reader(path)
     with decoding(path, reader.name):
-        image = reader.read(path, entry, index)
+        read = reader.read_mask if mask and reader.read_mask is not None else reader.read
+        image = read(path, entry, index)
     return replace(image, path=path, notes=(*notes, *image.notes))
 
 

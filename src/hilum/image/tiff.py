@@ -66,7 +66,7 @@ class _Axes:
         return "".join(self.letters[at] for at in kept), tuple(self.sizes[at] for at in kept)
 
 
-def _read(path: Path, entry: str | None, index: int | None) -> Image:
+def _read(path: Path, entry: str | None, index: int | None, mask: bool = False) -> Image:
     check_no_entry(path, entry, "TIFF")
     check_directories(path)
     with decoding(path, "TIFF"), _opened(path) as tif:
@@ -75,7 +75,7 @@ def _read(path: Path, entry: str | None, index: int | None) -> Image:
             raise ImageError(_ask(path, axes))
         array, notes = _decode(path, series, axes, index)
         page = series.keyframe
-        array, palette, coloured = to_colours(path, page, array)
+        array, palette, coloured = to_colours(path, page, array, mask)
         spacing, spaced = read_spacing(tif, page, array.ndim == 4)
         orientation = stored_orientation(page)
         notes += coloured + spaced + _left_out(tif, series)
@@ -83,6 +83,10 @@ def _read(path: Path, entry: str | None, index: int | None) -> Image:
         notes += ("turned as its orientation tag says",)
         array, spacing = orient(array, orientation), turned(spacing, orientation)
     return Image(array, spacing, path, palette, notes=notes)
+
+
+def _read_mask(path: Path, entry: str | None, index: int | None) -> Image:
+    return _read(path, entry, index, mask=True)
 
 
 def _probe(path: Path, entry: str | None, index: int | None) -> Header:
@@ -218,4 +222,4 @@ def _left_out(tif: Any, series: Any) -> tuple[str, ...]:
     )
 
 
-TIFF = Reader("TIFF", (".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn"), is_tiff, _read, _probe)
+TIFF = Reader("TIFF", (".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn"), is_tiff, _read, _probe, _read_mask)

@@ -17,21 +17,27 @@ _JPEG = (6, 7)
 _ALPHA = (1, 2)
 _ORIENTATION = 274
 
+INVERTED = "white was stored as 0 and was inverted"
+
 Pixels = tuple[NDArray[Any], NDArray[np.uint8] | None, tuple[str, ...]]
 
 
-def to_colours(path: Path, page: Any, array: NDArray[Any]) -> Pixels:
+def to_colours(path: Path, page: Any, array: NDArray[Any], mask: bool = False) -> Pixels:
     """Grey or RGB (C, ...) of the samples (S, ...) of a page, its palette if it has one, and notes.
 
+    A `mask` keeps its values where white is 0 only because of the program that wrote it.
     Raises ImageError for colour spaces that are not read (CIELAB, LogLuv, raw sensor data).
     """
     match page.photometric:
         case 0 | 1 | 4 if array.dtype == bool:
-            inside = array if page.photometric != WHITE_IS_ZERO else ~array
-            return np.where(inside, np.uint8(255), np.uint8(0)), None, ()
+            turned = page.photometric == WHITE_IS_ZERO and not (mask and means_values(page))
+            told = (INVERTED,) if mask and turned else ()
+            return np.where(array != turned, np.uint8(255), np.uint8(0)), None, told
+        case 0 if mask and means_values(page):
+            return _without_alpha(page, array)
         case 0 if array.dtype.kind == "u":
             top = array.dtype.type(2 ** _bits(page) - 1)
-            return top - array, None, ("white was stored as 0 and was inverted",)
+            return top - array, None, (INVERTED,)
         case 0 | 1 | 2 | 4:
             return _without_alpha(page, array)
         case 3:
@@ -44,6 +50,15 @@ def to_colours(path: Path, page: Any, array: NDArray[Any]) -> Pixels:
             return ycbcr_to_rgb(array), None, ("YCbCr was converted to RGB",)
     name = getattr(page.photometric, "name", page.photometric)
     raise ImageError(f"{shown(path)}: its colour space {name} is not read; save it as grey or RGB")
+
+
+def means_values(page: Any) -> bool:
+    """Whether a mask with white as 0 means its values: bool from tifffile, or from ImageJ.
+
+    tifffile writes bool arrays so unasked; ImageJ masks with an inverting table hold 255 for the object.
+    """
+    by_tifffile = page.is_shaped or str(page.software).startswith("tifffile")
+    return bool(page.is_imagej or (by_tifffile and page.dtype == bool))
 
 
 def channels_of(page: Any, samples: int) -> int:

@@ -87,7 +87,8 @@ def _pyramid(path: Path, tif: Any) -> Pyramid:
             for at, each in enumerate(_pages(chosen[level]))
         ]
         array = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        return np.ascontiguousarray(to_colours(path, page, array)[0])
+        # pixels of one bit at this size are a mask; other pixels may be an image's
+        return np.ascontiguousarray(to_colours(path, page, array, mask=array.dtype == bool)[0])
 
     spacing, notes = read_spacing(tif, page, False)
     dtype = np.dtype(np.uint8) if series.dtype == bool else np.dtype(series.dtype).newbyteorder("=")

@@ -6,10 +6,13 @@ World coordinates are ITK's: x, y, z in millimetres, to the left, back and head 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import itertools
 import logging
 import math
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +26,14 @@ from hilum.image.image import Geometry, Image
 from hilum.image.limits import LIMIT_BYTES, check_index, check_no_entry
 from hilum.image.readers import Header, Reader
 from hilum.image.spacing import Spacing, unknown_spacing
-from hilum.image.volume_headers import check_declared, looks_like_volume, name_is_nifti
+from hilum.image.volume_headers import (
+    NIFTI_MARK,
+    UNKNOWN,
+    UNKNOWN_KEY,
+    check_declared,
+    looks_like_volume,
+    name_is_nifti,
+)
 
 SUFFIXES = (".mhd", ".mha", ".nrrd", ".nhdr", ".nii", ".nii.gz")
 _ENGINES = {
@@ -117,10 +127,37 @@ def write_volume(path: Path, image: Image, *, compress: bool | None = None) -> N
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".volume-") as folder:
             beside = Path(folder) / f"volume{suffix}"
             with _quiet(path):
-                _writer(beside, suffix, pack).Execute(itk)
+                if image.spacing.known or not name_is_nifti(path):
+                    _writer(beside, suffix, pack).Execute(itk)
+                else:
+                    _write_without_unit(beside, itk)
             _put(beside, path)
     except OSError as error:
         raise ImageError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _write_without_unit(path: Path, itk: Any) -> None:
+    """Write NIfTI whose unit of length is unknown; ITK alone always says mm."""
+    plain = path.with_name("plain.nii")
+    _writer(plain, ".nii", False).Execute(itk)
+    with plain.open("r+b") as handle:
+        # places of unit and description in the header of NIfTI-1 (348 bytes) and of NIfTI-2 (540 bytes)
+        first = int.from_bytes(handle.read(4), sys.byteorder) == 348
+        unit, size, described = (123, 1, 148) if first else (500, 4, 240)
+        handle.seek(unit)
+        handle.write(bytes(size))
+        handle.seek(described)
+        handle.write(NIFTI_MARK.ljust(80, b"\0"))
+    if not path.name.endswith(".gz"):
+        plain.replace(path)
+        return
+    with (
+        plain.open("rb") as source,
+        path.open("wb") as target,
+        gzip.GzipFile("", "wb", 6, target, mtime=0) as packed,
+    ):
+        shutil.copyfileobj(source, packed, 1 << 20)
+    plain.unlink()
 
 
 def _put(beside: Path, path: Path) -> None:
@@ -188,6 +225,23 @@ def _quiet(path: Path) -> Iterator[None]:
         raise ImageError(f"{path}: ITK refused it ({reason}){hint}") from error
 
 
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[Path]:
+    """The path of a volume for ITK, which reads the voxels of x.nii where x.nii.gz was asked for."""
+    beside = (path.name[:-3], f"{path.name[:-7]}.nii", f"{path.name[:-7]}.NII")
+    if suffix_of(path) != ".nii.gz" or not any(path.with_name(name).exists() for name in beside):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
+        other = Path(folder) / "volume.nii.gz"
+        try:
+            other.symlink_to(path.resolve())
+        except OSError:
+            # links are not allowed everywhere
+            shutil.copyfile(path, other)
+        yield other
+
+
 def _reader(path: Path) -> Any:
     import SimpleITK
 
@@ -208,8 +262,8 @@ def _writer(path: Path, suffix: str, compress: bool) -> Any:
 
 
 def _read_itk(path: Path) -> Any:
-    with _quiet(path):
-        itk = _reader(path).Execute()
+    with _quiet(path), _alone(path) as file:
+        itk = _reader(file).Execute()
     _type_of(path, itk.GetPixelID())
     return itk
 
@@ -264,7 +318,9 @@ def _to_itk(path: Path, image: Image) -> Any:
     else:
         itk = SimpleITK.GetImageFromArray(np.moveaxis(array, 0, -1), isVector=True)
     if not image.spacing.known:
-        _log.info("%s: the spacing is not known and is written as 1 mm", path)
+        _log.info("%s: the spacing is not known; the file says so, but other programs may take 1 mm", path)
+        if not name_is_nifti(path):
+            itk.SetMetaData(UNKNOWN_KEY, UNKNOWN)
     more = (1.0,) * fourth
     itk.SetSpacing([*(size * _TO_MM[image.spacing.unit] for size in image.spacing.sizes[::-1]), *more])
     if image.geometry is not None:
@@ -285,8 +341,8 @@ def _probe(path: Path, entry: str | None, index: int | None) -> Header:
     check_no_entry(path, entry, "volume")
     check_index(path, index, 1)
     found = check_declared(path)
-    with _quiet(path):
-        reader = _reader(path)
+    with _quiet(path), _alone(path) as file:
+        reader = _reader(file)
         reader.ReadImageInformation()
     dims = min(reader.GetDimension(), 3)
     size = reader.GetSize()

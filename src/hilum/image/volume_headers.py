@@ -9,6 +9,7 @@ import math
 import re
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,12 @@ _NRRD_BYTES = {
     8: "longlong|long long|long long int|signed long long|signed long long int|int64|int64_t|ulonglong"
     "|unsigned long long|unsigned long long int|uint64|uint64_t|double",
 }
+# What Hilum adds to MetaImage and NRRD headers, which ITK always gives a spacing, where none is known.
+UNKNOWN_KEY, UNKNOWN = "HilumSpacing", "unknown"
+NIFTI_MARK = b"HilumSpacing: unknown"
+# Where NIfTI-1 and NIfTI-2 keep which places are stated, the quaternion with its offset, and the affine.
+_PLACES_NIFTI1 = (("2h", 252), ("6f", 256), ("12f", 280))
+_PLACES_NIFTI2 = (("2i", 344), ("6d", 352), ("12d", 400))
 _NIFTI_BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8}
 
 
@@ -206,8 +213,9 @@ def _meta(path: Path) -> Declared:
     if not local and fields.get("HeaderSize") == "-1" and data.is_file():
         offset = max(data.stat().st_size - total, 0)
     packed = fields.get("CompressedData", "False").lower() in ("true", "1")
-    spaced = "ElementSpacing" in fields or "ElementSize" in fields
-    _check_spacing(path, fields.get("ElementSpacing", fields.get("ElementSize", "1")))
+    stated = fields.get("ElementSpacing", fields.get("ElementSize"))
+    steps = _check_spacing(path, stated or "1")
+    spaced = stated is not None and not (fields.get(UNKNOWN_KEY) == UNKNOWN and _all_one(steps))
     return Declared(sizes, total, data, offset, packed, spaced)
 
 
@@ -232,8 +240,21 @@ def _nrrd(path: Path) -> Declared:
     offset = 0 if name else read
     if fields.get("byteskip") == "-1" and data.is_file():
         offset = max(data.stat().st_size - total, 0)
-    spaced = "spacings" in fields or "spacedirections" in fields
+    stated = fields.get("spacings", fields.get("spacedirections"))
+    marked = fields.get(UNKNOWN_KEY.lower()) == f"={UNKNOWN}"
+    spaced = stated is not None and not (marked and _all_one(_nrrd_steps(stated)))
     return Declared(sizes, total, data, offset, encoding != "raw", spaced)
+
+
+def _nrrd_steps(stated: str) -> list[float]:
+    """Sizes of the voxels from the spacings or the space directions of a NRRD header."""
+    vectors = re.findall(r"\(([^)]*)\)", stated) or re.findall(r"[\d.eE+-]+", stated)
+    return [math.hypot(*map(float, vector.split(","))) for vector in vectors]
+
+
+def _all_one(steps: Sequence[float]) -> bool:
+    """Whether a header marked as of unknown spacing still has the sizes of 1 that it was written with."""
+    return all(math.isclose(step, 1.0, rel_tol=1e-6) for step in steps)
 
 
 def _nifti(path: Path) -> Declared:
@@ -266,10 +287,31 @@ def _nifti(path: Path) -> Declared:
     sizes = _sizes(path, list(dims[1 : dims[0] + 1]))
     if not math.isfinite(offset) or offset < 0:
         raise ImageError(f"{path}: declares that its voxels start at byte {offset}")
-    _check_spacing(path, " ".join(str(abs(step)) for step in steps[1 : min(dims[0], 3) + 1]))
+    steps = steps[1 : min(dims[0], 3) + 1]
+    _check_spacing(path, " ".join(str(abs(step)) for step in steps))
+    spaced = any(abs(step) != 1 for step in steps) or _nifti_measured(head, order, length == 348)
     total = math.prod(sizes) * _NIFTI_BYTES[kind]
     # In a .nii.gz the header is part of the deflated stream, so it counts among the bytes to be found.
-    return Declared(sizes, total + int(offset) * packed, path, 0 if packed else int(offset), packed, True)
+    return Declared(sizes, total + int(offset) * packed, path, 0 if packed else int(offset), packed, spaced)
+
+
+def _nifti_measured(head: bytes, order: str, first: bool) -> bool:
+    """Whether sizes of 1 in a header of NIfTI-1 (`first`) or NIfTI-2 mean 1 mm.
+
+    Without a unit they do by custom, where the volume states a place in the world too: more than axes along
+    those of the world, from 0. Hilum marks its own volumes of unknown spacing, which may state a place.
+    """
+    if first:
+        unit, described = head[123], head[148:228]
+        codes, turn, rows = (struct.unpack_from(order + kind, head, at) for kind, at in _PLACES_NIFTI1)
+    else:
+        unit, described = struct.unpack_from(order + "i", head, 500)[0], head[240:320]
+        codes, turn, rows = (struct.unpack_from(order + kind, head, at) for kind, at in _PLACES_NIFTI2)
+    if unit & 7 or described.startswith(NIFTI_MARK):
+        return bool(unit & 7)
+    if codes[1] > 0:
+        return [abs(value) for value in rows] != [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]
+    return codes[0] > 0 and [abs(value) for value in turn] not in ([0] * 6, [0, 0, 1, 0, 0, 0])
 
 
 def _nifti_head(path: Path) -> tuple[bool, bytes]:
@@ -283,10 +325,11 @@ def _nifti_head(path: Path) -> tuple[bool, bytes]:
     return packed, head
 
 
-def _check_spacing(path: Path, text: str) -> None:
+def _check_spacing(path: Path, text: str) -> list[float]:
     steps = [float(part) for part in re.split(r"\s+", text.strip())]
     if not all(math.isfinite(step) and step > 0 for step in steps):
         raise ImageError(f"{path}: spacing {text} must be finite and above zero")
+    return steps
 
 
 def looks_like_volume(head: bytes) -> bool:

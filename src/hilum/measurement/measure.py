@@ -9,7 +9,7 @@ from pathlib import Path
 from hilum.errors import HilumError, ImageError
 from hilum.image.image import Image
 from hilum.image.pyramid import is_huge, is_zarr
-from hilum.image.readers import read_indices, readable
+from hilum.image.readers import read_mask, readable
 from hilum.image.spacing import Spacing, unknown_spacing
 from hilum.measurement.huge_files import measure_huge, problem_with
 from hilum.measurement.objects import Objects
@@ -98,7 +98,7 @@ def _measure(
 
 
 def _measure_objects(file: Path, case: str, name: str, wished: Spacing | None) -> tuple[list[Row], list[Row]]:
-    image = read_indices(file)
+    image = read_mask(file)
     if image.channels != 1:
         raise ImageError(f"{file}: has {image.channels} channels; an image of numbered objects has one")
     spacing = _spacing(replace(image, path=file), wished)

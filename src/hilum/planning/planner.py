@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,7 @@ from hilum import tasks
 from hilum.errors import PlanError
 from hilum.planning.device import find_device
 from hilum.planning.document import apply_file
-from hilum.planning.draft import Draft, apply_settings
+from hilum.planning.draft import Draft, apply_settings, flat
 from hilum.planning.fingerprint import Fingerprint, take_fingerprint
 from hilum.planning.plan import Plan
 from hilum.planning.rules import drop_quiet_time, drop_stages, fill_normalisation, plan_device, plan_time
@@ -89,6 +90,26 @@ def _apply_line(draft: Draft, wishes: Wishes, cases: int) -> None:
         plan_device(draft, device)
     if wishes.group_by:
         draft.set("data.group_by", wishes.group_by, "asked for")
+
+
+def unheard(plan: Plan, wishes: Wishes, folds: int) -> list[str]:
+    """Options that say something else than a finished plan of so many folds, which goes on as it is."""
+    asked = {
+        "--minutes": (wishes.minutes, plan.training.minutes),
+        "--steps": (wishes.steps, plan.training.steps),
+        "--folds": (wishes.folds, folds),
+        "--recipe": (wishes.recipe, plan.recipe),
+        "--group-by": (wishes.group_by, plan.data.group_by),
+        "--device": (None if wishes.device == "auto" else wishes.device, plan.training.device),
+    }
+    differing = [option for option, (wish, is_so) in asked.items() if wish is not None and wish != is_so]
+    values = plan.model_dump(mode="json", exclude={"reasons"})
+    draft = Draft(dict(flat(copy.deepcopy(values))))
+    shrunk = "would not fit" in plan.reasons.get("training.batch", "")
+    left_out = "training.batch" if shrunk else "-"
+    apply_settings(draft, tuple(s for s in wishes.settings if not s.strip().startswith(left_out)))
+    same = draft.plan().model_dump(mode="json", exclude={"reasons"}) == values
+    return differing if same else [*differing, "--set"]
 
 
 def wished_folds(wishes: Wishes) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+logger = logging.getLogger(__name__)
 
 
 def summarise_classification(
@@ -58,7 +60,8 @@ def summarise_classification(
     `classes`, decided at `point` (0.5 if not given) or at a threshold (N,) for each case, as fitted
     out of fold. More exclusive classes are decided by the highest probability. With `exclusive` False
     each class is a question of its own at 0.5 (or `thresholds` (K,) or (N, K)); headline figures are means
-    over classes, and "classes" holds the figures of each. Intervals are 95 %, drawn over groups.
+    over classes, and "classes" holds the figures of each; classes without a known label are named under
+    "classes_left_out" and count nowhere. Intervals are 95 %, drawn over groups.
     Raises HilumError where shapes or values do not fit, or no label is known.
     """
     values = _probabilities(probabilities)
@@ -157,10 +160,11 @@ def _multi_label(
     cuts = np.broadcast_to(0.5 if thresholds is None else np.asarray(thresholds, np.float64), values.shape)
     each: list[Mapping[str, Measure]] = []
     by_class: dict[str, dict[str, Any]] = {}
+    left_out = _without_labels(truth, classes)
     for k, name in enumerate(classes):
+        if name in left_out:
+            continue
         known = ~np.isnan(truth[:, k])
-        if not known.any():
-            raise HilumError(f"class {name!r}: no case has a known label; leave the class out")
         own = values[known, k], truth[known, k] == 1, values[known, k] >= cuts[known, k]
         each.append(binary_measures(*own, groups.only(known)))
         labelled = groups.only(known).renumbered()
@@ -177,8 +181,22 @@ def _multi_label(
         "operating_point": {"rule": "a threshold for each class", "threshold": cuts.mean(axis=0).tolist()},
         "average": "mean over classes",
         "classes": by_class,
+        **({"classes_left_out": left_out} if left_out else {}),
         "groups": groups.count,
     }
+
+
+def _without_labels(truth: Floats, classes: Sequence[str]) -> list[str]:
+    """Classes of which no label is known, told in a warning. Raises HilumError where these are all."""
+    unknown = np.asarray(np.isnan(truth).all(axis=0))
+    if unknown.all():
+        raise HilumError(
+            "no case has a known label: nothing can be scored; give labels of one class at least"
+        )
+    names = [name for name, gone in zip(classes, unknown, strict=True) if gone]
+    if names:
+        logger.warning("no case has a known label of %s: left out of the scores", ", ".join(names))
+    return names
 
 
 def _stated(

@@ -120,34 +120,43 @@ class Easel:
             path = save_mask(view, case_of(view, case), target, place, painting.mask, self.image(case))
             painting.path.unlink(missing_ok=True)
             painting.changed = None
-            self._forget_sharers(case, target, place)
-            # a lossy file was replaced by one of another name: the study has to be looked at anew
-            moved = place.old is not None and place.old != place.path
             fresh, painting.annotated = moved or not painting.annotated, True
-        self.saved(case, target, fresh)
+            self.saved(case, target, fresh)
+            self._read_sharers(case, target, place)
         return path
 
     def waiting(self) -> list[tuple[str, str]]:
         """Masks (case, target) with strokes that are not in their files yet."""
-        return [key for key, painting in self.paintings.items() if painting.changed is not None]
+        with self.lock:
+            return [key for key, painting in self.paintings.items() if painting.changed is not None]
 
     def save_all(self, older_than_s: float = 0.0) -> list[Path]:
         """Write every mask whose last stroke is that old. Raises HilumError where the disk refuses."""
         now, paths = time.monotonic(), []
-        for case, target in list(self.paintings):
-            changed = self.paintings[case, target].changed
-            if changed is not None and now - changed >= older_than_s:
+        with self.lock:
+            for case, target in list(self.paintings):
+                painting = self.paintings.get((case, target))
+                if painting is None or painting.changed is None or now - painting.changed < older_than_s:
+                    continue
                 path = self.save(case, target)
                 paths += [path] if path else []
         return paths
 
-    def _forget_sharers(self, case: str, target: str, place: Place) -> None:
-        """Read the other targets anew where one file holds them all, since a pixel belongs to one alone."""
+    def _read_sharers(self, case: str, target: str, place: Place) -> None:
+        """Read the other targets anew where one file holds them all, since a pixel belongs to one alone.
+
+        Each stays open with its version where it lost no pixel: the page goes on painting on it.
+        """
         if place.encoding.kind == "threshold":
             return
-        for key, painting in list(self.paintings.items()):
-            if key[0] == case and key[1] != target and painting.changed is None:
-                del self.paintings[key]
+        known = self.view().by_name.get(case)
+        for (name, other), painting in self.paintings.items():
+            if name != case or other == target or painting.changed is not None:
+                continue
+            if known is not None and other in known.masks:
+                mask = read_masks(known, [other], painting.mask.shape)[0][0]
+                if not np.array_equal(mask, painting.mask):
+                    painting.mask, painting.version = mask, painting.version + 1
 
     def _make_room(self) -> None:
         """Forget the masks that were not used for the longest time, of those that are saved."""

@@ -81,14 +81,28 @@ def mistakes(run: Run | None, most: int = 60) -> list[Mistake]:
 
 
 def judged(run: Run, positive: str) -> list[tuple[float, int]]:
-    """Probability of a class and whether it is so, for every labelled case: what a ROC curve is made of."""
-    key = f"probability_{positive}"
+    """Probability of a class and whether it is so, for every labelled case: what a ROC curve is made of.
+
+    Calibrated ones, on which thresholds are chosen; as the network gave them where a run has no others.
+    """
     rows = table(run.evaluation / "cases.csv")
+    columns = rows[0] if rows else {}
+    key = next(
+        (name for kind in ("calibrated", "probability") if (name := f"{kind}_{positive}") in columns), ""
+    )
     return [
         (float(row[key]), int(positive in row["label"].split("|")))
         for row in rows
         if row.get(key) and row.get("label")
     ]
+
+
+def threshold_of(run: Run, name: str) -> float:
+    """The threshold at which a class is called: its own of several labels, 0.5 where none was chosen."""
+    found = (run.summary().get("operating_point") or {}).get("threshold")
+    if isinstance(found, list):
+        found = dict(zip(run.plan.data.outputs, found, strict=False)).get(name)
+    return 0.5 if found is None else float(found)
 
 
 def froc_rows(run: Run) -> tuple[list[float], list[float], int, int]:

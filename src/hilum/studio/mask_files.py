@@ -13,7 +13,7 @@ from hilum.errors import HilumError
 from hilum.files import whole_file
 from hilum.image.alignment import turn_onto, turned
 from hilum.image.image import Image
-from hilum.image.readers import expand_palette, read_indices
+from hilum.image.readers import expand_palette, read_mask
 from hilum.image.writers import write_image
 from hilum.studio.journal import FOLDER
 from hilum.studio.places import Place, enter_in_table, inside_value
@@ -59,7 +59,7 @@ def _base(place: Place, mask: Mask, image: Image) -> Image:
     """What the mask is drawn into: the old file where other targets share it, else nothing but zeros."""
     shared = place.encoding.kind in ("index", "colour")
     if shared and place.path.is_file():
-        old = read_indices(place.path)
+        old = read_mask(place.path)
         turn = turn_onto(old, image)
         old = old if turn is None else turned(old, turn, image)
         return old if place.encoding.kind == "index" else expand_palette(old)

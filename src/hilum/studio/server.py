@@ -13,6 +13,8 @@ import threading
 import time
 import webbrowser
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,26 +130,27 @@ def _saving(desk: Desk) -> Callable[[FastAPI], contextlib.AbstractAsyncContextMa
     async def keep_saving() -> None:
         while True:
             await asyncio.sleep(SAVE_AFTER_S / 2)
-            try:
-                await asyncio.to_thread(desk.easel.save_all, SAVE_AFTER_S)
-            except HilumError as error:
-                logger.warning("%s", error)
+            await asyncio.to_thread(_saved, partial(desk.easel.save_all, SAVE_AFTER_S))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(keep_saving())
         yield
         task.cancel()
-        _save(desk)
+        _saved(desk.easel.save_all)
 
     return lifespan
 
 
-def _save(desk: Desk) -> None:
-    try:
-        desk.easel.save_all()
-    except HilumError as error:
+def _saved(save: Callable[[], object]) -> None:
+    """Save, and tell what went wrong: what is painted later must reach its file, too."""
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(save).exception()
+    if isinstance(error, HilumError):
         logger.warning("%s", error)
+    elif error is not None:
+        told = "Masks could not be saved; their strokes stay in the journal in .studio"
+        logger.error(told, exc_info=error)
 
 
 def _add_pages(desk: Desk) -> None:
@@ -204,5 +207,5 @@ def _end_in_time(server: uvicorn.Server, desk: Desk) -> None:
     while not server.should_exit:
         time.sleep(0.5)
     time.sleep(PATIENCE_S)
-    _save(desk)
+    _saved(desk.easel.save_all)
     os._exit(0)

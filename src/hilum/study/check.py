@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 from hilum.errors import HilumError, StudyError
 from hilum.image.readers import Header, probe
@@ -31,10 +32,15 @@ def check_study(study: Study, thorough: bool = False) -> tuple[Finding, ...]:
         pixels = {name: facts.pixels for name, facts in survey.facts.items()}
         empties = empty_findings(study, pixels)
     else:
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            problems = [finding for found in pool.map(_check_case, study.cases) for finding in found]
+        problems = check_cases(study.cases)
         empties = ()
     return (*problems, *empties, *class_findings(study))
+
+
+def check_cases(cases: Sequence[Case]) -> tuple[Finding, ...]:
+    """Errors in the headers of cases, those of all their files."""
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return tuple(finding for found in pool.map(_check_case, cases) for finding in found)
 
 
 def _check_case(case: Case) -> tuple[Finding, ...]:
@@ -111,14 +117,14 @@ def group_findings(study: Study) -> tuple[Finding, ...]:
     return (Finding("warning", words),)
 
 
-def error_text(study: Study, errors: Sequence[Finding], limit: int = 50) -> str:
-    """One message with all errors of a study, and what to type next; one error takes one line."""
+def error_text(root: Path | str, errors: Sequence[Finding], limit: int = 50) -> str:
+    """One message with all errors below a folder, and what to type next; one error takes one line."""
     if len(errors) == 1:
-        where = "" if str(study.root) in errors[0].message else f"{study.root}: "
+        where = "" if str(root) in errors[0].message else f"{root}: "
         return f"{where}{errors[0].message}; mend it, or say --skip-bad to leave such cases out"
     lines = [f"  {finding.message}" for finding in errors[:limit]]
     lines += [f"  and {len(errors) - limit} more"] if len(errors) > limit else []
-    head = f"{study.root}: {counted(len(errors), 'problem')} found"
+    head = f"{root}: {counted(len(errors), 'problem')} found"
     return "\n".join([f"{head}; mend them, or say --skip-bad to leave these cases out", *lines])
 
 
@@ -135,7 +141,7 @@ def without_bad(study: Study, errors: Sequence[Finding]) -> Study:
         replace(finding, severity="warning", message=f"left out: {finding.message}") for finding in errors
     )
     if not cases:
-        raise StudyError(error_text(study, errors) + "\n  without them no case is left")
+        raise StudyError(error_text(study.root, errors) + "\n  without them no case is left")
     return _without_unused(replace(study, cases=cases, findings=study.findings + warned), errors)
 
 
@@ -149,7 +155,7 @@ def _without_unused(study: Study, errors: Sequence[Finding]) -> Study:
         name for name in study.classes if any(case.labels.get(name) == 1.0 for case in study.cases)
     )
     if (study.targets and not targets) or (study.classes and len(classes) < 1 + study.exclusive):
-        raise StudyError(error_text(study, errors) + "\n  without them nothing is left to learn")
+        raise StudyError(error_text(study.root, errors) + "\n  without them nothing is left to learn")
     cases = tuple(
         replace(
             case,

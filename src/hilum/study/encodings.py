@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 
 from hilum.errors import ImageError, StudyError
 from hilum.image.image import Image
-from hilum.image.readers import read_image, read_indices
+from hilum.image.limits import shown
+from hilum.image.readers import expand_palette, read_mask
+from hilum.image.tiff_colours import INVERTED
 from hilum.study.colours import (
     COLOUR_TOLERANCE,
     FEW,
@@ -33,18 +36,22 @@ _EVERY = 3000
 _RINGING = 0.97
 _FLAT = 0.6
 _AT_ENDS = 0.6
+_BLACK = 16
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Coding:
     """How the mask files of one target are coded: its parts with names ("" for the target itself).
 
-    `numbered` says that each value is an object of its own; taken together they are one target.
+    `numbered` says that each value is an object of its own; taken together they are one target. `doubt`
+    says why these may be no masks, `warnings` what else a person should know.
     """
 
     parts: tuple[tuple[str, Encoding], ...]
     doubt: str = ""
     numbered: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def resolve_encodings(study: Study, sample: int = _SAMPLE) -> Study:
@@ -55,12 +62,15 @@ def resolve_encodings(study: Study, sample: int = _SAMPLE) -> Study:
     files = {target: _files(study, target) for target in study.targets if _unknown(study, target)}
     if not files:
         return study
-    codings = {target: find_coding(sources, sample) for target, sources in files.items()}
+    codings = {target: _warned(sources, sample) for target, sources in files.items()}
     names = {target: _target_names(study, target, coding) for target, coding in codings.items()}
     cases = tuple(replace(case, masks=_expanded(case.masks, codings, names)) for case in study.cases)
     targets = tuple(name for target in study.targets for name in names.get(target, (target,)))
     doubts = tuple(
-        Finding("warning", f"{target}: {coding.doubt}") for target, coding in codings.items() if coding.doubt
+        Finding("warning", f"{target}: {words}")
+        for target, coding in codings.items()
+        for words in (coding.doubt, *coding.warnings)
+        if words
     )
     doubts += _nameless(codings, names)
     exclusive = len(study.targets) == 1 and len(targets) > 1
@@ -135,26 +145,93 @@ def _json(path: Path) -> Any:
 
 
 def find_coding(sources: Sequence[Source], sample: int = _SAMPLE) -> Coding:
-    """How these mask files of one target are coded.
+    """How these mask files of one target are coded; what a person should know is logged too.
 
     Unreadable files are passed over here; the study's check names them.
     Raises StudyError where a mask has colours and depth at once, which nothing produces.
     """
+    coding = _warned(sources, sample)
+    for words in coding.warnings:
+        _log.warning("%s", words)
+    return coding
+
+
+def _warned(sources: Sequence[Source], sample: int) -> Coding:
+    """The coding of mask files with its warnings, which are not logged here."""
     step = max(1, -(-len(sources) // max(1, sample)))
     images = [image for image in map(_indices, sources[::step]) if image is not None]
     if not images:
         return Coding((("", Encoding("threshold", 127.0)),), "no mask file could be read")
+    coding = _coding_of_files(sources, images)
+    return replace(coding, warnings=_inverted(images) + _left_out(sources, coding))
+
+
+def _coding_of_files(sources: Sequence[Source], images: Sequence[Image]) -> Coding:
+    """The coding of mask files, of which some were opened already."""
     palette = any(image.palette is not None and not _grey_ramp(image.palette) for image in images)
-    if not palette and any(map(is_coloured, images)):
-        return _colour_coding(sources[:_EVERY], images)
+    opened = _indices
+    if palette:
+        values, elsewhere = _palette_values(_opened(sources, _indices))
+        if not elsewhere:
+            return _index_coding(values, True, lambda: values, lambda: _flat(images))
+        # Black, which is outside, is not index 0 in every file: the colours say what is what.
+        opened, images = _expanded_palette, list(map(expand_palette, images))
+    if any(map(is_coloured, images)):
+        return _colour_coding(_opened(sources, opened))
     values = _values(images)
-    every = (image for image in map(_indices, sources[:_EVERY]) if image is not None)
     return _index_coding(
         values,
-        palette,
-        lambda: _values(every) if len(values) <= FEW else values,
-        lambda: are_flat(image.array[0] for image in images),
+        False,
+        lambda: _values(_opened(sources, opened)) if len(values) <= FEW else values,
+        lambda: _flat(images),
     )
+
+
+def _opened(sources: Sequence[Source], opened: Callable[[Source], Image | None]) -> Iterator[Image]:
+    """Mask files one after the other, no more than _EVERY; those that cannot be read are passed over."""
+    return (image for image in map(opened, sources[:_EVERY]) if image is not None)
+
+
+def _flat(images: Sequence[Image]) -> bool:
+    return are_flat(image.array[0] for image in images)
+
+
+def _inverted(images: Sequence[Image]) -> tuple[str, ...]:
+    """A warning where TIFF masks say that white is 0, as scans do: others may have meant the values."""
+    found = [image.path for image in images if image.path is not None and INVERTED in image.notes]
+    if not found:
+        return ()
+    return (
+        f"{shown(found[0])} and perhaps others say that 0 is white (WhiteIsZero) and are read inverted: 0 is "
+        "inside. Where their values are meant as they are, save them with 0 as black (BlackIsZero)",
+    )
+
+
+def _left_out(sources: Sequence[Source], coding: Coding) -> tuple[str, ...]:
+    """A warning where values or colours were collected from some of the files alone."""
+    if len(sources) <= _EVERY or all(encoding.kind == "threshold" for _, encoding in coding.parts):
+        return ()
+    return (
+        f"only the first {_EVERY:,} of {len(sources):,} mask files were looked at for values and colours; "
+        "those that occur in later files alone are left out",
+    )
+
+
+def _palette_values(images: Iterable[Image]) -> tuple[Counter[float], bool]:
+    """Indices with the number of their pixels, and whether in any file black is another index than 0."""
+    counts: Counter[float] = Counter()
+    elsewhere = False
+    for image in images:
+        own = _values([image])
+        counts.update(own)
+        elsewhere |= image.palette is not None and _is_elsewhere(image.palette, own)
+    return counts, elsewhere
+
+
+def _is_elsewhere(palette: NDArray[np.uint8], values: Iterable[float]) -> bool:
+    """Whether black is used under another index than 0 alone."""
+    dark = {int(index) for index in np.flatnonzero((palette <= _BLACK).all(axis=1))}
+    return bool(used := dark.intersection(map(int, values))) and 0 not in used
 
 
 def coding_of_values(values: Counter[float], flat: Callable[[], bool]) -> Coding:
@@ -255,9 +332,14 @@ def _end_share(values: Counter[float], high: float) -> float:
 
 def _indices(source: Source) -> Image | None:
     try:
-        return read_indices(source.path, source.entry, source.index)
+        return read_mask(source.path, source.entry, source.index)
     except ImageError:
         return None
+
+
+def _expanded_palette(source: Source) -> Image | None:
+    image = _indices(source)
+    return None if image is None else expand_palette(image)
 
 
 def _grey_ramp(palette: NDArray[np.uint8]) -> bool:
@@ -297,7 +379,7 @@ def looks_like_mask(source: Source) -> bool:
 
     Raises ImageError where the file cannot be read.
     """
-    image = read_indices(source.path, source.entry, source.index)
+    image = read_mask(source.path, source.entry, source.index)
     if image.palette is not None and not _grey_ramp(image.palette):
         return len(_values([image])) <= FEW
     if is_coloured(image):
@@ -307,12 +389,15 @@ def looks_like_mask(source: Source) -> bool:
     return len(values) <= FEW or (max(values) > 127 and _end_share(values, max(values)) >= _RINGING)
 
 
-def _colour_coding(sources: Sequence[Source], images: Sequence[Image]) -> Coding:
+def _colour_coding(images: Iterable[Image]) -> Coding:
     """One part a colour that covers a noticeable share; black, or else the most frequent, is outside."""
-    if any(image.array.dtype != np.uint8 for image in images):
-        raise StudyError(f"{sources[0]}: a colour mask of {images[0].array.dtype}; 8-bit colours are allowed")
     counts: Counter[Colour] = Counter()
     for image in images:
+        if image.array.dtype != np.uint8:
+            raise StudyError(
+                f"{shown(image.path or 'mask')}: a colour mask of {image.array.dtype}; "
+                "8-bit colours are allowed, save it with those"
+            )
         if image.channels >= 3:
             counts.update(colours_of(image))
     chosen = merge_near(counts)
@@ -341,5 +426,5 @@ def inside(image: Image, encoding: Encoding) -> NDArray[np.bool_]:
 
 def open_mask(source: Source, encoding: Encoding) -> Image:
     """A mask file as its encoding needs it: indices for index masks, grey or colours otherwise."""
-    read = read_indices if encoding.kind == "index" else read_image
-    return read(source.path, source.entry, source.index)
+    image = read_mask(source.path, source.entry, source.index)
+    return image if encoding.kind == "index" else expand_palette(image)

@@ -21,7 +21,7 @@ from hilum.study.duplicates import (
     find_duplicates,
 )
 from hilum.study.marked import mark_findings, mark_lines, mark_summary
-from hilum.study.names import counted, natural
+from hilum.study.names import counted, listed, natural
 from hilum.study.open import total_bytes, understand
 from hilum.study.shortcuts import Shortcut, find_shortcuts, shortcut_findings
 from hilum.study.study import Finding, Study
@@ -30,6 +30,8 @@ from hilum.study.survey import Facts, Survey, survey_study
 IMBALANCE = 3.0
 LIMIT_BYTES = 8_000_000_000
 _LEAST_CASES = 8
+# notes with a number of their own in each file (a tilt, a step) would fill pages
+_MOST_NOTES = 12
 _SEVERITIES = ("error", "warning", "note")
 
 
@@ -134,6 +136,7 @@ def inspect_study(study: Study, survey: Survey) -> Inspection:
         *contradiction_findings(contradictions),
         *shortcut_findings(shortcuts),
         *mark_findings(study, facts),
+        *_reader_notes(facts),
     )
     ordered = tuple(sorted(dict.fromkeys(findings), key=lambda finding: _SEVERITIES.index(finding.severity)))
     every = list(facts.values())
@@ -190,6 +193,24 @@ def _imbalance(study: Study) -> tuple[Finding, ...]:
     return (
         Finding("warning", f"imbalance: {text}; classes are weighted in training, read the scores per class"),
     )
+
+
+def _reader_notes(facts: Mapping[str, Facts]) -> tuple[Finding, ...]:
+    """What readers had to decide (frames left aside, alpha dropped): each once, with its cases."""
+    cases: dict[str, list[str]] = {}
+    for name, seen in facts.items():
+        for note in dict.fromkeys(seen.notes):
+            cases.setdefault(note, []).append(name)
+    ordered = sorted(cases.items(), key=lambda item: -len(item[1]))
+    findings = [
+        Finding("note", f"{note}, in {counted(len(names), 'case')}: {listed(names)}", tuple(names))
+        for note, names in ordered[:_MOST_NOTES]
+    ]
+    if rest := ordered[_MOST_NOTES:]:
+        names = list(dict.fromkeys(name for _, found in rest for name in found))
+        words = f"{counted(len(rest), 'further note')} on reading {counted(len(names), 'case')}: "
+        findings.append(Finding("note", f"{words}{listed(names)}; one is: {rest[0][0]}", tuple(names)))
+    return tuple(findings)
 
 
 def _by_name(counter: Mapping[str, int]) -> dict[str, int]:

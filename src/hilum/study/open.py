@@ -39,7 +39,7 @@ def open_study(
     findings = check_study(study, thorough=whole)
     errors = [finding for finding in (*study.findings, *findings) if finding.severity == "error"]
     if errors and not skip_bad:
-        raise StudyError(error_text(study, errors))
+        raise StudyError(error_text(study.root, errors))
     rest = tuple(finding for finding in findings if finding.severity != "error")
     study = replace(study, findings=tuple(f for f in study.findings if f.severity != "error") + rest)
     return without_bad(study, errors) if errors else study

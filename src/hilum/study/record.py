@@ -18,10 +18,10 @@ _KINDS = ("threshold", "index", "colour", "unknown")
 
 
 def study_to_json(study: Study) -> dict[str, Any]:
-    """A study as plain JSON values; paths are relative to its root where they lie below it."""
+    """A study as plain JSON values; paths are relative to its root where they lie below it, else whole."""
     return {
         "version": VERSION,
-        "root": str(study.root),
+        "root": str(study.root.absolute()),  # a run is opened from other folders, too
         "layout": study.layout,
         "targets": list(study.targets),
         "classes": list(study.classes),
@@ -74,7 +74,7 @@ def _mask_to_json(root: Path, mask: MaskSource) -> dict[str, Any]:
 
 def _source_to_json(root: Path, source: Source) -> list[Any]:
     inside = source.path.is_relative_to(root)
-    path = source.path.relative_to(root).as_posix() if inside else str(source.path)
+    path = source.path.relative_to(root).as_posix() if inside else str(source.path.absolute())
     extra = [source.entry, source.index]
     while extra and extra[-1] is None:
         extra.pop()

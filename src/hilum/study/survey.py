@@ -29,6 +29,7 @@ class Facts:
 
     `overlap` counts the pixels that belong to several targets. `thumbnail` (64, 64) is grey, of the middle
     slice for volumes; `mask_thumbnails` holds the share of each annotated target in the same raster.
+    `notes` is what the reader of the image had to decide.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Facts:
     thumbnail: NDArray[np.float32]
     pixels: dict[str, int] = field(default_factory=dict)
     mask_thumbnails: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def look_at(case: Case) -> Facts:
             for target, mask in zip(targets, masks, strict=True)
             if mask.ndim == 2
         },
+        image.notes,
     )
 
 

@@ -242,7 +242,7 @@ def common_folder(cases: Sequence[Case]) -> Any:
     """The deepest folder that holds all images."""
     import os
 
-    return Path(os.path.commonpath([case.image.path.parent for case in cases]))
+    return Path(os.path.commonpath([case.image.path.absolute().parent for case in cases]))
 
 
 def _auc(values: Tensor, truth: Tensor) -> float:

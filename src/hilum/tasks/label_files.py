@@ -65,7 +65,7 @@ def true_name(label: Floats, plan: Plan, classes: Sequence[str]) -> str | None:
 
 def file_of(case: Case, root: Path) -> str:
     """The image's file below `root`, inside an archive with its place."""
-    path = case.image.path
+    path, root = case.image.path.absolute(), root.absolute()
     shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
     inside = "".join(f"[{part}]" for part in (case.image.entry, case.image.index) if part is not None)
     return shown + inside

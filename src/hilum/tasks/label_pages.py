@@ -63,7 +63,7 @@ def scores_section(run: Run, classes: Sequence[str]) -> Section:
         confusion=(confusion["matrix"], confusion["classes"]) if confusion else None,
         note=how_decided(run, summary),
     )
-    notes = [Callout("note", text) for text in (shift_note(run, summary),) if text]
+    notes = [Callout("note", text) for text in (shift_note(run, summary), unscored_note(summary)) if text]
     return Section(section.title, (*notes, *section.blocks), section.anchor)
 
 
@@ -128,6 +128,14 @@ def shift_note(run: Run, summary: Mapping[str, Any]) -> str:
         f"averaged; {copies} copies are averaged in prediction. The threshold was not moved after seeing "
         "the test images."
     )
+
+
+def unscored_note(summary: Mapping[str, Any]) -> str:
+    """Says which classes are in no score, for no image has a known label of them."""
+    names = summary.get("classes_left_out")
+    if not names:
+        return ""
+    return f"No image has a known label of {', '.join(names)}: left out of the scores and of their means."
 
 
 def mistakes(run: Run, study: Study, classes: Sequence[str]) -> Section:

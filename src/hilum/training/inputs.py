@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from hilum.errors import RunError
 from hilum.study.inputs import files_of
+from hilum.study.names import DETACHED
 from hilum.study.record import study_to_json
-from hilum.study.study import Study
+from hilum.study.study import Case, Study
 from hilum.training.run import Run
 
 HASHED_BYTES = 64_000_000
 PARTS, PART_BYTES = 64, 1_000_000  # of larger files so many parts are read, the first and the last among them
+
+_Place = tuple[str | None, int | None]
 
 
 def check_same_inputs(run: Run, study: Study) -> None:
@@ -62,6 +65,36 @@ def input_hashes(study: Study) -> dict[str, str]:
     """Hashes of the input files, so that a change can be told; of huge ones by size and even parts."""
     paths = sorted({path for case in study.cases for path in files_of(case)})
     return {_name(path, study): _digest(path) for path in paths if path.is_file()}
+
+
+def trained_on(run: Run, cases: Sequence[Case]) -> tuple[str, ...]:
+    """Names of the cases whose images a fold of a run was trained on, told by the bytes of their files."""
+    trained = {name for index in run.trained_folds() for name in run.splits.folds[index].train}
+    places: dict[str, set[_Place]] = {}
+    for case in run.study.cases:
+        if case.name in trained:
+            path = _name(case.image.path, run.study)
+            places.setdefault(path, set()).add((case.image.entry, case.image.index))
+    known = {
+        (digest, *place)
+        for name, digest in run.manifest.get("inputs", {}).items()
+        for path in _owners(name)
+        for place in places.get(path, ())
+    }
+    return tuple(case.name for case in cases if known and _all_known(case, known))
+
+
+def _owners(name: str) -> Iterator[str]:
+    """What a file may belong to: itself, the folder of a series, the header that it lies beside."""
+    path = PurePath(name)
+    yield from (name, *map(str, path.parents))
+    yield from (str(path.with_suffix(suffix)) for suffix in DETACHED if path.suffix not in ("", suffix))
+
+
+def _all_known(case: Case, known: Set[tuple[str, str | None, int | None]]) -> bool:
+    files = [path for path in files_of(replace(case, masks={}, channels=())) if path.is_file()]
+    place = (case.image.entry, case.image.index)
+    return bool(files) and all((_digest(path), *place) in known for path in files)
 
 
 def _name(path: Path, study: Study) -> str:

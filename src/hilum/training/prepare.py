@@ -25,8 +25,14 @@ _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 def prepare_image(image: Image, data: DataPlan) -> Tensor:
     """An Image as network input (C, *S'), float32, at working resolution and normalised.
 
-    Raises ImageError for NaN or infinite pixels and for channels that cannot be matched.
+    Raises ImageError for NaN or infinite pixels, for channels that cannot be matched, and for a flat image
+    where the plan is for volumes.
     """
+    if len(image.shape) == 2 and (data.neighbours or data.dims == 3):
+        raise ImageError(
+            f"{image.path}: is one flat image of {image.shape[0]} x {image.shape[1]}; this plan is for "
+            "volumes of several slices"
+        )
     x = torch.from_numpy(np.ascontiguousarray(image.array, dtype=np.float32))
     if image.array.dtype.kind == "f" and not bool(torch.isfinite(x).all()):
         raise ImageError(f"{image.path}: holds NaN or infinite pixels; replace them, for example by 0")

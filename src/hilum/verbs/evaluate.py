@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores of a run: out-of-fold without `folder`, else of all folds together on that labelled folder.
 
-    With `folder`, predictions go to `out` (default `RUN/evaluated/NAME`). Raises RunError where the run
-    is not trained, StudyError where the folder carries no labels of the run's outputs.
+    With `folder`, predictions go to `out` (default `RUN/evaluated/NAME`, a second time `NAME-2`). Raises
+    RunError where the run is not trained, StudyError where the folder carries no labels of the run's outputs.
     """
     opened = open_run(Path(run))
     if folder is None:
@@ -31,8 +32,14 @@ def evaluate(
         raise StudyError(
             f"{folder}: carries no labels of {', '.join(opened.plan.data.outputs)}; use hilum predict"
         )
-    target = Path(out) if out else opened.folder / "evaluated" / Path(folder).resolve().name
+    target = Path(out) if out else _next_free(opened.folder / "evaluated" / Path(folder).resolve().name)
     return predict(run, labelled, target).summary
+
+
+def _next_free(folder: Path) -> Path:
+    """The folder, or with the first number behind its name of which there is none yet."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([folder], numbered) if not path.exists())
 
 
 def evaluate_submission(

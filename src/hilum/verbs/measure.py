@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hilum.errors import ImageError
 from hilum.exchange.drawn import is_drawn, measure_drawn
-from hilum.image.spacing import parse_spacing
+from hilum.image.spacing import Spacing, parse_spacing
 from hilum.measurement.measure import measure_files
 from hilum.measurement.table import write_tables
 
@@ -21,11 +23,11 @@ def measure(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows by image and by region; written to folder `out` where that is given.
 
-    `spacing` like "0.65um" wins over what the files carry. With `objects` each whole number in a mask is
-    an object of its own. Files of annotations (GeoJSON) are measured by their polygons. Raises ImageError
-    for an unreadable mask.
+    `spacing` like "0.65um", or of volumes in the order z, y, x like "2.5x0.7x0.7mm", wins over what the
+    files carry. With `objects` each whole number in a mask is an object of its own. Files of annotations
+    (GeoJSON) are measured by their polygons. Raises ImageError for an unreadable mask.
     """
-    given = parse_spacing(spacing) if spacing else None
+    given = _parsed(spacing) if spacing else None
     paths = [Path(path) for path in masks]
     drawn = [path for path in paths if is_drawn(path) and path.is_file()]
     files = [path for path in paths if path not in drawn]
@@ -36,3 +38,15 @@ def measure(
     if out is not None:
         write_tables(rows, regions, Path(out))
     return rows, regions
+
+
+def _parsed(text: str) -> Spacing:
+    """One size for all axes, two (y, x) or three (z, y, x). Raises ImageError that says so."""
+    sizes = len(re.split("[x,]", text))
+    try:
+        return parse_spacing(text, ndim=min(max(sizes, 2), 3))
+    except ImageError as error:
+        if sizes == 1 or re.search(r"\d,\d", text):
+            raise
+        order = "several sizes go in the order y, x (0.5x0.7mm) or z, y, x (2.5x0.7x0.7mm)"
+        raise ImageError(f"{error}; {order}") from error

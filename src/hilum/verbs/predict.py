@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,19 +16,22 @@ from hilum.exchange.annotations import check_annotations, file_names, write_anno
 from hilum.exchange.bundle import opened as open_run_or_bundle
 from hilum.exchange.dicom_seg import check_dicom_seg, write_dicom_segs
 from hilum.exchange.submissions import start_submission
+from hilum.files import read_json, write_json
 from hilum.image.pyramid import is_zarr
 from hilum.inference.engines import ENGINES
 from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
+from hilum.study.check import check_cases, error_text
 from hilum.study.listing import Listing, list_with_zarrs
 from hilum.study.masks import read_case_image
-from hilum.study.names import is_image, stem, unique_names
+from hilum.study.names import counted, is_image, stem, unique_names
 from hilum.study.open import understand
 from hilum.study.study import Case, Source, Study
 from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
+from hilum.training.inputs import trained_on
 from hilum.training.run import Run, load_network
-from hilum.verbs.huge import Blocks, check_out, forget, huge, predict_huge, small_enough
+from hilum.verbs.huge import KEPT, Blocks, check_out, forget, huge, predict_huge, small_enough
 
 logger = logging.getLogger(__name__)
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -81,13 +85,17 @@ def predict(
         check_annotations(opened.plan)
     if dicom_seg:
         check_dicom_seg()
-    cases = find_cases([images] if isinstance(images, str | Path) else images, opened.plan)
+    found = find_cases([images] if isinstance(images, str | Path) else images, opened.plan)
+    cases, left_out = _sound(found, skip_bad)
     predictor = load_predictor(opened, device)
-    left_out: list[str] = []
     blocks = Blocks(opened, Path(out), skip_glass)
-    stream = _predicted(cases, predictor, left_out if skip_bad else None, told, blocks)
+    ended: list[HilumError | KeyboardInterrupt] = []
+    stream = _predicted(cases, predictor, left_out if skip_bad else None, told, blocks, ended)
     delivery = Delivery(Path(out), probabilities, overlays, collected.add if collected else None, mask_format)
     summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
+    if ended:
+        raise _cut_short(ended[0], Path(out), len(blocks.delivered)) from ended[0]
+    summary = {**summary, **_trained_on(opened, cases, Path(out))}
     if collected:
         summary = {**summary, "submission": str(collected.write(Path(out)))}
     if geojson or coco:
@@ -97,7 +105,53 @@ def predict(
         series = {case.name: case.image for case in cases if case.name in blocks.delivered}
         write_dicom_segs(Path(out), series, opened.plan.data.outputs)
     forget(Path(out))
-    return Delivered(Path(out), len(cases) - len(left_out), tuple(left_out), summary)
+    return Delivered(Path(out), len(blocks.delivered), tuple(left_out), summary)
+
+
+def _sound(cases: Sequence[Case], skip_bad: bool) -> tuple[list[Case], list[str]]:
+    """The cases whose headers can be read, and what is wrong with the others, before any work.
+
+    Raises ImageError that lists all bad ones, unless they are to be left out.
+    """
+    errors = check_cases(cases)
+    if errors and not skip_bad:
+        raise ImageError(error_text(Path(os.path.commonpath([_folder(case) for case in cases])), errors))
+    bad = {name for finding in errors for name in finding.cases}
+    for finding in errors:
+        logger.warning("left out: %s", finding.message)
+    return [case for case in cases if case.name not in bad], [finding.message for finding in errors]
+
+
+def _folder(case: Case) -> Path:
+    return case.image.path.absolute().parent
+
+
+def _cut_short(error: HilumError | KeyboardInterrupt, out: Path, done: int) -> BaseException:
+    """What ended a prediction, with what is there all the same; --resume may go on in its folder."""
+    (out / KEPT).mkdir(parents=True, exist_ok=True)
+    kept = f"{done} images before it and their tables are in {out}"
+    if isinstance(error, KeyboardInterrupt):
+        logger.warning("stopped: %s; begin again with --resume", kept)
+        return KeyboardInterrupt()
+    return type(error)(f"{error}; {kept}. Say --skip-bad to leave such images out, --resume to begin again")
+
+
+def _trained_on(run: Run, cases: Sequence[Case], out: Path) -> dict[str, Any]:
+    """Names of scored cases that the run learnt from, whose scores are too good; told to the file, too."""
+    seen = trained_on(run, [case for case in cases if case.masks or case.labels or case.marks is not None])
+    if not seen:
+        return {}
+    logger.warning(
+        "%s of these were trained on, such as %s: such scores are too good. Out of fold they are scored by: "
+        "hilum evaluate %s",
+        counted(len(seen), "image"),
+        seen[0],
+        run.folder,
+    )
+    path = out / "evaluation" / "summary.json"
+    if path.is_file():
+        write_json(path, {**read_json(path), "trained_on": list(seen)})
+    return {"trained_on": list(seen)}
 
 
 def load_predictor(run: Run, device: str = "auto") -> Predictor:
@@ -127,13 +181,19 @@ def find_cases(images: Sequence[str | Path | Case], plan: Plan) -> list[Case]:
         path = Path(given)
         if not path.exists():
             raise ImageError(f"{path}: no such file or folder")
-        study = _labelled(path, plan)
-        if study:
+        study = _understood(path, plan)
+        if study and _carries(study, plan):
             cases += study.cases
             plain += study.unannotated
+        elif study and study.targets:
+            told = "%s: its masks are of %s, not of %s: its images are predicted, the masks are passed over"
+            logger.warning(told, path, ", ".join(study.targets), ", ".join(plan.data.outputs))
+            plain += [bare(case) for case in (*study.cases, *study.unannotated)]
         else:
             files = _image_files(path) if path.is_dir() and not is_zarr(path) else [path]
             plain += [Case("", Source(file)) for file in files]
+    if len({case.name for case in cases}) < len(cases):  # of two folders
+        cases, plain = [], [*cases, *plain]
     names = unique_names([_key(case) for case in plain], {case.name for case in cases})
     cases += [replace(case, name=name) for name, case in zip(names, plain, strict=True)]
     if not cases:
@@ -141,15 +201,27 @@ def find_cases(images: Sequence[str | Path | Case], plan: Plan) -> list[Case]:
     return cases
 
 
-def _labelled(path: Path, plan: Plan) -> Study | None:
-    """The study that a path is, where it knows any of the plan's outputs."""
+def _understood(path: Path, plan: Plan) -> Study | None:
+    """The study that a path is, if it is one, by the run's groups where they can be told."""
     if is_zarr(path) or not (path.is_dir() or path.suffix in (".csv", ".npz")):
         return None
-    try:
-        study = understand(path)
-    except HilumError:
-        return None
-    return study if set(plan.data.outputs) & {*study.targets, *study.classes} else None
+    for group_by in dict.fromkeys((plan.data.group_by, None)):
+        try:
+            return understand(path, group_by)
+        except HilumError as error:
+            if group_by:
+                logger.info("%s: groups are guessed, as the run's do not fit (%s)", path, error)
+    return None
+
+
+def _carries(study: Study, plan: Plan) -> bool:
+    """Whether a study knows any of the plan's outputs."""
+    return bool(set(plan.data.outputs) & {*study.targets, *study.classes})
+
+
+def bare(case: Case) -> Case:
+    """A case without its annotation."""
+    return replace(case, masks={}, labels={}, marks=None)
 
 
 def _image_files(folder: Path) -> list[Path]:
@@ -206,16 +278,27 @@ def _key(case: Case) -> tuple[str, ...]:
 
 
 def _predicted(
-    cases: Sequence[Case], predictor: Predictor, left_out: list[str] | None, told: Told | None, blocks: Blocks
+    cases: Sequence[Case],
+    predictor: Predictor,
+    left_out: list[str] | None,
+    told: Told | None,
+    blocks: Blocks,
+    ended: list[HilumError | KeyboardInterrupt],
 ) -> Iterator[Predicted | PredictedBlocks]:
-    """One image after the other, so that memory does not grow with their number."""
+    """One image after the other, so that memory does not grow with their number.
+
+    An error after the first image ends them and goes to `ended`, so that what is there gets its tables.
+    """
     task = tasks.get_task(predictor.plan.task)
     for index, case in enumerate(cases):
         try:
             predicted = predict_one(case, predictor, task, blocks)
-        except HilumError as error:
-            if left_out is None:
-                raise
+        except (HilumError, KeyboardInterrupt) as error:
+            if left_out is None or isinstance(error, KeyboardInterrupt):
+                if not blocks.delivered:
+                    raise
+                ended.append(error)
+                return
             logger.warning("left out: %s", error)
             left_out.append(str(error))
             continue

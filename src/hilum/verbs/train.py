@@ -20,7 +20,7 @@ from hilum.inference.keeping import keep
 from hilum.inference.predictor import make_predictor
 from hilum.planning.device import check_device, find_device
 from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, make_plan, wished_group_by
+from hilum.planning.planner import Wishes, make_plan, unheard, wished_group_by
 from hilum.study.open import open_study
 from hilum.study.splits import Splits, read_splits
 from hilum.study.study import Study
@@ -122,6 +122,7 @@ def train(
             forget_beginning(out)
         if resume and (out / "manifest.json").is_file():
             run = open_run(out, trained=False)
+            _check_heard(run, wishes, options)
             study, samples = _gathered(run, Path(folder), skip_bad)
         else:
             check_new(out)
@@ -134,6 +135,17 @@ def train(
         _train_folds(run, study, samples, options, watch)
         _finish(run, study, started)
     return run
+
+
+def _check_heard(run: Run, wishes: Wishes, options: Options) -> None:
+    """Raise RunError where --resume comes with wishes that the run was not begun with."""
+    _todo(run.splits, options)
+    differing = unheard(run.plan, wishes, len(run.splits.folds))
+    if differing:
+        raise RunError(
+            f"{run.folder}: --resume goes on with this run's plan.yaml, and {', '.join(differing)} "
+            "would change it; leave that out, or train into a new folder"
+        )
 
 
 def _any_plan(wishes: Wishes) -> Plan:
@@ -230,8 +242,7 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
 
 def _splits(study: Study, wishes: Wishes, options: Options) -> Splits:
     splits = read_splits(options.splits, study) if options.splits else plan_folds(study, wishes)
-    if options.fold is not None and not 0 <= options.fold < len(splits.folds):
-        raise StudyError(f"--fold {options.fold}: there are folds 0 to {len(splits.folds) - 1}")
+    _todo(splits, options)
     return splits
 
 
@@ -256,6 +267,9 @@ def _check_room(
 
 
 def _todo(splits: Splits, options: Options) -> list[int]:
+    """The folds to train. Raises StudyError where the one asked for is none."""
+    if options.fold is not None and not 0 <= options.fold < len(splits.folds):
+        raise StudyError(f"--fold {options.fold}: there are folds 0 to {len(splits.folds) - 1}")
     return [options.fold] if options.fold is not None else list(range(len(splits.folds)))
 
 

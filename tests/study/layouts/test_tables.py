@@ -6,7 +6,7 @@ import pytest
 from hilum.errors import StudyError
 from hilum.image.spacing import Spacing
 from hilum.study.masks import read_case_image
-from hilum.study.open import understand
+from hilum.study.open import open_study, understand
 
 
 @pytest.fixture
@@ -95,3 +95,86 @@ def test_all_missing_files_are_listed_at_once(folder):
 def test_tables_that_say_nothing(folder, lines, words):
     with pytest.raises(StudyError, match=words):
         understand(write(folder, *lines))
+
+
+WITH_MASKS = ("img/a.png,msk/a.png", "img/b.png,msk/b.png", "img/c.png,msk/c.png")
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"), [("comment", ("", "", "")), ("diabetic", ("1", "0", "0")), ("age", ("61", "7", "1"))]
+)
+def test_columns_beside_masks_are_no_classes(folder, column, cells):
+    lines = [f"{line},{cell}" for line, cell in zip(WITH_MASKS, cells, strict=True)]
+    study = open_study(write(folder, f"image,nerve,{column}", *lines))
+    assert (study.targets, study.classes) == (("nerve",), ())
+    assert all(not case.labels for case in study.cases)
+    assert any(f"not used: {column}" in finding.message for finding in study.findings)
+
+
+def test_labels_beside_masks_stay_classes(folder):
+    lines = [f"{line},{cell}" for line, cell in zip(WITH_MASKS, ("ill", "well", "ill"), strict=True)]
+    study = understand(write(folder, "image,nerve,label", *lines))
+    assert (study.targets, study.classes) == (("nerve",), ("ill", "well"))
+
+
+def test_empty_columns_are_no_classes(folder):
+    study = understand(write(folder, "image,mass,comment", "img/a.png,1,", "img/b.png,0,", "img/c.png,1,"))
+    assert study.classes == ("mass",)
+    assert any("not used: comment" in finding.message for finding in study.findings)
+
+
+@pytest.mark.parametrize("word", ["NA", "na", "N/A", "nan", "NaN", "null", "NULL"])
+def test_words_for_nothing_are_no_class(folder, word):
+    study = understand(write(folder, "image,label", "img/a.png,cat", f"img/b.png, {word} ", "img/c.png,dog"))
+    assert study.classes == ("cat", "dog")
+    assert study.exclusive
+    assert all(math.isnan(value) for value in study.cases[1].labels.values())
+    assert any(f"1 cell taken as unknown ({word})" in finding.message for finding in study.findings)
+
+
+def test_a_class_may_be_called_none(folder):
+    study = understand(write(folder, "image,label", "img/a.png,none", "img/b.png,mild", "img/c.png,none"))
+    assert study.classes == ("mild", "none")
+    assert study.cases[0].labels == {"mild": 0.0, "none": 1.0}
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "null", "none", "NaN", "-1", "-1.0", ""])
+def test_unknown_flags_do_not_lose_their_class(folder, word):
+    study = understand(
+        write(folder, "image,mass,fluid", f"img/a.png,1,{word}", "img/b.png,0,1", "img/c.png,1,0")
+    )
+    assert study.classes == ("mass", "fluid")
+    assert math.isnan(study.cases[0].labels["fluid"])
+    assert not any("fluid" in finding.message for finding in study.findings)
+
+
+@pytest.mark.parametrize("word", ["NA", "none"])
+def test_a_mask_that_is_not_there_may_be_written_in_words(folder, word):
+    study = understand(write(folder, "image,nerve", "img/a.png,msk/a.png", f"img/b.png,{word}"))
+    assert study.targets == ("nerve",)
+    assert "nerve" not in study.cases[1].masks
+
+
+def five(*cells):
+    return [f"img/{'abc'[at % 3]}.png,{at % 2},{cell}" for at, cell in enumerate(cells)]
+
+
+def test_a_class_is_not_lost_over_an_odd_cell(folder):
+    write(folder, "image,mass,fluid", *five("1", "0", "1", "perhaps", "0"))
+    (finding,) = [one for one in understand(folder).findings if one.severity == "error"]
+    for words in ("study.csv", "column fluid", "perhaps", "line 5", "write 0 or 1"):
+        assert words in finding.message
+    with pytest.raises(StudyError, match="column fluid"):
+        open_study(folder)
+
+
+def test_an_odd_cell_in_the_only_class_is_told_as_such(folder):
+    write(folder, "image,fluid", *(f"img/a.png,{cell}" for cell in ("1", "0", "1", "perhaps", "0")))
+    with pytest.raises(StudyError, match="holds 0 and 1 but for perhaps"):
+        understand(folder)
+
+
+def test_other_numbers_are_not_taken_for_flags(folder):
+    study = understand(write(folder, "image,mass,age", *five("1", "55", "0", "8", "1")))
+    assert study.classes == ("mass",)
+    assert {finding.severity for finding in study.findings} == {"note"}

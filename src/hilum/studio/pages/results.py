@@ -10,7 +10,7 @@ from nicegui import ui
 from hilum.studio.aside import aside
 from hilum.studio.charts import box_options
 from hilum.studio.desk import Desk
-from hilum.studio.labels import froc_rows, judged
+from hilum.studio.labels import froc_rows, judged, threshold_of
 from hilum.studio.pages.canvas import OperatingCurve
 from hilum.studio.pages.frame import figure, frame, told
 from hilum.studio.rounds import Round, all_rounds, headline, table
@@ -64,13 +64,12 @@ def _decisions(one: Round) -> None:
         with ui.element("section").classes("card").props('aria-label="Operating point"'):
             ui.html("<h2>Operating point</h2>", sanitize=False)
             place = ui.element("div")
-            if len(names) > 2:
+            if "positive" not in summary:
                 pick = ui.select(names, value=positive, label="Class against the rest").props(
                     "dense outlined"
                 )
-                pick.on_value_change(lambda e: _roc(place, one, str(e.value), 0.5))
-            start = (summary.get("operating_point") or {}).get("threshold")
-            _roc(place, one, str(positive), float(start) if start is not None else 0.5)
+                pick.on_value_change(lambda e: _roc(place, one, str(e.value)))
+            _roc(place, one, str(positive))
     elif "froc" in summary:
         hits, alarms, nodules, scans = froc_rows(one.run)
         start = (summary.get("operating_point") or {}).get("threshold") or 0.5
@@ -79,7 +78,7 @@ def _decisions(one: Round) -> None:
             OperatingCurve(hits, alarms, "nodule", float(start), total=nodules, scans=max(1, scans))
 
 
-def _roc(place: ui.element, one: Round, positive: str, start: float) -> None:
+def _roc(place: ui.element, one: Round, positive: str) -> None:
     rows = judged(one.run, positive)
     place.clear()
     with place:
@@ -87,7 +86,7 @@ def _roc(place: ui.element, one: Round, positive: str, start: float) -> None:
             ui.label("There is no case of both kinds: no curve can be drawn.").classes("soft")
             return
         hits, alarms = ([p for p, label in rows if label == wanted] for wanted in (1, 0))
-        OperatingCurve(hits, alarms, positive, start)
+        OperatingCurve(hits, alarms, positive, threshold_of(one.run, positive))
 
 
 def _measurements(desk: Desk, one: Round | None) -> None:

@@ -8,7 +8,7 @@ export const Hands = (Base) => class extends Base {
     new ResizeObserver(() => this.layout()).observe(canvas.parentElement);
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.moved(event));
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.up(event));
+    for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(name, (event) => this.up(event));
     canvas.addEventListener("pointerleave", () => { this.hover = null; this.repaint(); });
     canvas.addEventListener("dblclick", () => this.tool === "polygon" && this.close());
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -40,7 +40,7 @@ export const Hands = (Base) => class extends Base {
   }
 
   down(event) {
-    if (!this.info) return;
+    if (!this.info || this.painting) return;
     this.canvas.focus();
     this.canvas.setPointerCapture(event.pointerId);
     const point = this.point(event);
@@ -63,15 +63,14 @@ export const Hands = (Base) => class extends Base {
     } else if (this.tool === "fill") this.fill(point);
     else if (this.tool === "wand") this.wand(point);
     else if (this.mayPaint()) {
-      const value = this.tool === "eraser" || event.shiftKey ? 0 : 1;
-      this.drag = { kind: "paint", value, last: point, changed: [] };
+      this.begin(point, this.tool === "eraser" || event.shiftKey ? 0 : 1, event.pointerId);
       this.stamp(point, point, event);
     }
     this.repaint();
   }
 
   moved(event) {
-    if (!this.info) return;
+    if (!this.info || this.stray(event)) return;
     const point = this.point(event);
     this.hover = point;
     const drag = this.drag;
@@ -103,10 +102,16 @@ export const Hands = (Base) => class extends Base {
     this.bitmaps.clear();
   }
 
+  // Whether this is another finger or pointer than the one that paints.
+  stray(event) {
+    return this.painting && event.pointerId !== this.drag.pointer;
+  }
+
   up(event) {
+    if (this.stray(event)) return;
+    this.lift();
     const drag = this.drag;
     this.drag = null;
-    if (drag?.kind === "paint") this.finish(this.target, drag.changed);
     if (drag?.kind === "frame") this.accept();
     if (drag?.kind === "window") this.buildSide();
     if (drag?.kind === "pan" && drag.clicks && this.three) this.crossTo(voxelAt(drag.axis, this.point(event, drag.axis), this.cross, this.info.shape));
@@ -117,6 +122,7 @@ export const Hands = (Base) => class extends Base {
   wheel(event) {
     if (!this.info) return;
     event.preventDefault();
+    if (this.painting) return;
     const { axis, x, y } = this.aim(event);
     const fine = event.deltaMode === 0 && (event.deltaX !== 0 || (Math.abs(event.deltaY) < 40 && event.deltaY % 1 !== 0));
     if (event.shiftKey && !event.ctrlKey) this.resize(this.size * (event.deltaY + event.deltaX < 0 ? 1.15 : 0.87));
@@ -135,6 +141,11 @@ export const Hands = (Base) => class extends Base {
 
   press(event) {
     if (!this.info || !this.root.isConnected || /INPUT|TEXTAREA|SELECT/.test(event.target.tagName) && event.target.type !== "range" && event.target.type !== "radio" && event.target.type !== "checkbox") return;
+    if (this.painting) {
+      event.preventDefault();
+      if (event.key === "Escape") this.abandon();
+      return;
+    }
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const ranged = event.target.type === "range";
     const command = event.ctrlKey || event.metaKey;
@@ -168,6 +179,7 @@ export const Hands = (Base) => class extends Base {
   }
 
   choose(name) {
+    this.lift();
     this.tool = name;
     this.corners = [];
     for (const button of this.tools.children) button.setAttribute("aria-pressed", String(button.dataset.tool === name));
@@ -186,6 +198,7 @@ export const Hands = (Base) => class extends Base {
   }
 
   chooseTarget(name) {
+    this.lift();
     this.target = name;
     this.buildSide();
     this.loadLayers();
@@ -216,6 +229,7 @@ export const Hands = (Base) => class extends Base {
   }
 
   toggleCompare() {
+    this.lift();
     this.compare = !this.compare;
     if (this.compare) this.trio = false;
     this.pressed();
@@ -225,6 +239,7 @@ export const Hands = (Base) => class extends Base {
   }
 
   toggleTrio() {
+    this.lift();
     this.trio = !this.trio;
     if (this.trio) this.compare = false;
     this.pressed();
@@ -239,6 +254,7 @@ export const Hands = (Base) => class extends Base {
   }
 
   turn(axis) {
+    this.lift();
     const beside = this.three;
     this.enter(axis);
     this.corners = [];
@@ -264,6 +280,7 @@ export const Hands = (Base) => class extends Base {
   crossTo(voxel) {
     const next = voxel.map((at, k) => Math.max(0, Math.min(this.info.shape[k] - 1, at)));
     if (next.every((at, k) => at === this.cross[k])) return;
+    this.lift();
     if (next[this.axis] !== this.index) this.corners = [];
     this.cross = next;
     this.index = next[this.axis];

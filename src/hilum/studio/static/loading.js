@@ -31,7 +31,12 @@ export const Loading = (Base) => class extends Base {
     const generation = this.generation;
     const answer = await this.ask(`/api/case?case=${encodeURIComponent(name)}`);
     if (!answer || generation !== this.generation) return;
-    this.info = await answer.json();
+    const info = await answer.json();
+    this.lift();
+    await this.drained();
+    if (generation !== this.generation) return;
+    this.drag = null;
+    this.info = info;
     this.name = name;
     this.chooser.value = name;
     this.axis = 0;

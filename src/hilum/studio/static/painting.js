@@ -14,18 +14,48 @@ export const Painting = (Base) => class extends Base {
     return this.masks.get(this.key(this.target));
   }
 
+  // What is painted on now: an answer that was asked for another image, target or slice is left alone.
+  get spot() {
+    return `${this.name}|${this.key(this.target)}`;
+  }
+
+  get painting() {
+    return this.drag?.kind === "paint";
+  }
+
+  // A stroke belongs to the target and the slice that it is begun on, whatever is chosen before it ends.
+  begin(point, value, pointer) {
+    const { target, axis, index } = this;
+    this.drag = { kind: "paint", value, pointer, target, axis, index, key: this.key(target), held: this.mask, last: point, changed: [] };
+  }
+
+  // End the stroke that is being painted: it is sent.
+  lift() {
+    if (!this.painting) return;
+    const { target, changed, axis, index } = this.drag;
+    this.drag = null;
+    this.finish(target, changed, axis, index);
+  }
+
+  // Take back the stroke that is being painted: it was not sent yet.
+  abandon() {
+    const { held, target, changed, key } = this.drag;
+    this.drag = null;
+    this.refresh(target, toggle(held.data, held.width, held.height, changed), key);
+  }
+
   stamp(from, to, event) {
-    const { data, width, height } = this.mask;
+    const { held, value, changed, target, key } = this.drag;
+    const { data, width, height } = held;
     const snap = ([x, y]) => (this.size <= 1 ? [Math.floor(x) + 0.5, Math.floor(y) + 0.5] : [x, y]);
     const [x0, y0] = snap(from);
     const [x1, y1] = snap(to);
-    const area = capsule(data, width, height, x0, y0, x1, y1, Math.max(0.5, this.size / 2), this.drag.value, this.drag.changed);
-    this.refresh(this.target, area);
+    const area = capsule(data, width, height, x0, y0, x1, y1, Math.max(0.5, this.size / 2), value, changed);
+    this.refresh(target, area, key);
     (this.stamps ||= []).push(event.timeStamp);
   }
 
-  refresh(target, area) {
-    const key = this.key(target);
+  refresh(target, area, key = this.key(target)) {
     this.masks.get(key)?.painted.refresh(area);
     const errors = this.predictions.get(key)?.errors;
     if (errors && this.shown.errors) errors.refresh(area);
@@ -62,9 +92,9 @@ export const Painting = (Base) => class extends Base {
 
   async wand([px, py]) {
     if (!this.mayPaint()) return;
-    const place = this.place;
+    const { place, spot } = this;
     const answer = await this.ask(`/api/wand?case=${encodeURIComponent(this.name)}&y=${Math.floor(py)}&x=${Math.floor(px)}&tolerance=${this.tolerance}&${place}`);
-    if (answer && place === this.place) this.take(new Uint32Array(await answer.arrayBuffer()));
+    if (answer && spot === this.spot) this.take(new Uint32Array(await answer.arrayBuffer()));
   }
 
   async accept() {
@@ -76,7 +106,7 @@ export const Painting = (Base) => class extends Base {
       this.tell(this.unpredicted());
       return;
     }
-    const place = this.place;
+    const { place, spot } = this;
     const drags = Math.hypot(x1 - x0, y1 - y0) * this.view.scale > 6;
     const { width, height } = this.sides;
     const whole = (value, most) => Math.max(0, Math.min(most, Math.round(value)));
@@ -84,7 +114,7 @@ export const Painting = (Base) => class extends Base {
       ? `y=${whole(Math.min(y0, y1), height)}&x=${whole(Math.min(x0, x1), width)}&bottom=${whole(Math.max(y0, y1), height)}&right=${whole(Math.max(x0, x1), width)}`
       : `y=${Math.floor(y0)}&x=${Math.floor(x0)}`;
     const answer = await this.ask(`/api/region?case=${encodeURIComponent(this.name)}&target=${encodeURIComponent(this.target)}&${where}&level=${target.threshold}&${place}`);
-    if (answer && place === this.place) {
+    if (answer && spot === this.spot) {
       const spans = new Uint32Array(await answer.arrayBuffer());
       if (spans.length) this.take(spans);
       else this.tell("The model finds nothing there");
@@ -98,15 +128,16 @@ export const Painting = (Base) => class extends Base {
     this.finish(this.target, changed);
   }
 
-  finish(target, changed) {
+  finish(target, changed, axis = this.axis, index = this.index) {
     if (!changed.length) return;
-    const stroke = { target, axis: this.axis, index: this.index, spans: Uint32Array.from(changed) };
+    const stroke = { target, axis, index, spans: Uint32Array.from(changed) };
     this.done.push(stroke);
     this.undone = [];
     this.send(stroke);
   }
 
   again(from, to) {
+    this.lift();
     const stroke = from.pop();
     if (!stroke) return;
     to.push(stroke);
@@ -174,6 +205,7 @@ export const Painting = (Base) => class extends Base {
 
   async refused(answer) {
     const found = await answer.json().catch(() => ({ error: answer.statusText }));
+    if (this.painting) this.drag = null; // it was begun on a mask that is loaded anew
     this.queue = [];
     this.done = [];
     this.undone = [];

@@ -9,13 +9,17 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hilum.errors import StudyError
+import numpy as np
+
+from hilum.errors import ImageError, StudyError
+from hilum.image.readers import read_mask
 from hilum.study.layouts.pairs import Key, paired_study
 from hilum.study.listing import Listing
 from hilum.study.names import natural, stem
-from hilum.study.study import Case, Encoding, MaskSource, Source, Study
+from hilum.study.study import Case, Encoding, Finding, MaskSource, Source, Study
 
 _LIMIT_BYTES = 50_000_000
+_LOOKED_AT = 3
 Labels = dict[str, tuple[float, ...]]
 
 
@@ -25,7 +29,7 @@ def recognise(listing: Listing) -> Study | None:
     tops = {path.parts[0] for path in listing.images}
     if description not in listing.files or not {"imagesTr", "labelsTr"} <= tops:
         return None
-    labels = _labels(listing.path(description))
+    labels, ignored = _labels(listing.path(description))
     channels = _channels([path for path in listing.images if path.parts[0] in ("imagesTr", "imagesTs")])
     masks: dict[Key, tuple[PurePosixPath, ...]] = {
         (_part(path), stem(path)): (path,)
@@ -41,7 +45,35 @@ def recognise(listing: Listing) -> Study | None:
         replace(case, channels=tuple(Source(listing.path(path)) for path in extra[case.image.path]))
         for case in study.unannotated
     )
-    return replace(study, cases=cases, targets=tuple(labels), exclusive=exclusive, unannotated=bare)
+    study = replace(study, cases=cases, targets=tuple(labels), exclusive=exclusive, unannotated=bare)
+    return replace(study, findings=study.findings + _ignored(cases, ignored))
+
+
+def _ignored(cases: Sequence[Case], ignored: Labels) -> tuple[Finding, ...]:
+    """A finding for a label that says "leave these pixels out": an error where masks are seen to hold it."""
+    if not ignored:
+        return ()
+    name, values = next(iter(ignored.items()))
+    what = f"the label {name!r} ({', '.join(f'{value:g}' for value in values)}) of dataset.json"
+    why = "Hilum does not leave such pixels out yet and would train them as background"
+    masks = [next(iter(case.masks.values())).sources[0] for case in cases if case.masks]
+    held = next((source for source in masks[:_LOOKED_AT] if _holds(source, values)), None)
+    if held is None:
+        return (Finding("warning", f"{what} asks for pixels to be left out: {why} where masks hold it"),)
+    return (
+        Finding(
+            "error",
+            f"{held} holds {what}: {why}; give these pixels a label of their own or leave out the cases",
+        ),
+    )
+
+
+def _holds(source: Source, values: Sequence[float]) -> bool:
+    """Whether a mask holds one of the values; the study's check names masks that cannot be read."""
+    try:
+        return bool(np.isin(read_mask(source.path, source.entry, source.index).array, values).any())
+    except ImageError:
+        return False
 
 
 def _part(path: PurePosixPath) -> str:
@@ -68,8 +100,8 @@ def _case(listing: Listing, case: Case, labels: Labels, extra: Sequence[PurePosi
     return Case(case.name, case.image, masks=masks, split=split, channels=channels)
 
 
-def _labels(path: Path) -> Labels:
-    """Target names with their values, background left out."""
+def _labels(path: Path) -> tuple[Labels, Labels]:
+    """Target names with their values, background left out; and apart from them the label to be ignored."""
     try:
         if path.stat().st_size > _LIMIT_BYTES:
             raise StudyError(f"{path}: larger than {_LIMIT_BYTES:,} bytes, which no dataset.json is")
@@ -80,10 +112,11 @@ def _labels(path: Path) -> Labels:
     if not isinstance(entries, dict):
         raise StudyError(f'{path}: has no "labels"; write "labels": {{"background": 0, "liver": 1}}')
     labels = dict(_label(path, key, value) for key, value in entries.items())
-    kept = {name: values for name, values in labels.items() if values != (0.0,) and name.lower() != "ignore"}
+    ignored = {name: values for name, values in labels.items() if name.lower() == "ignore"}
+    kept = {name: values for name, values in labels.items() if values != (0.0,) and name not in ignored}
     if not kept:
         raise StudyError(f'{path}: "labels" names no target beside the background')
-    return kept
+    return kept, ignored
 
 
 def _label(path: Path, key: str, value: Any) -> tuple[str, tuple[float, ...]]:

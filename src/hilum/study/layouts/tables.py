@@ -15,23 +15,31 @@ from hilum.errors import ImageError, StudyError
 from hilum.image.spacing import Spacing, parse_spacing
 from hilum.study.layouts.pairs import UNKNOWN
 from hilum.study.listing import Listing
-from hilum.study.names import SPLIT_WORDS, is_image, listed, stem, suffix, unique_names
+from hilum.study.names import SPLIT_WORDS, counted, is_image, listed, stem, suffix, unique_names
 from hilum.study.study import Case, Finding, MaskSource, Source, Study
 
 NAME = "study.csv"
 Row = dict[str, str]
 _LIMIT_BYTES = 200_000_000
 _OWN = ("image", "group", "split", "spacing")
+_LABELS = ("label", "labels")
+# what R, pandas and spreadsheets write where nothing is known
+_UNKNOWN = ("", "na", "n/a", "nan", "null")
+# "none" can be a class of a label column ("none", "mild"), but says nothing in other columns
+_BLANK = (*_UNKNOWN, "none")
+# -1 is CheXpert's "uncertain"
 _FLAGS = {
     "": math.nan,
+    "-1": math.nan,
+    "-1.0": math.nan,
     "0": 0.0,
     "1": 1.0,
     "0.0": 0.0,
     "1.0": 1.0,
     "false": 0.0,
     "true": 1.0,
-    "nan": math.nan,
 }
+_MOSTLY = 0.8
 
 
 def recognise(listing: Listing) -> Study | None:
@@ -39,23 +47,21 @@ def recognise(listing: Listing) -> Study | None:
     table = _table(listing)
     if table is None:
         return None
-    rows = read_rows(listing, table)
+    rows = [_cleaned(row) for row in read_rows(listing, table)]
     columns = [name for name in rows[0] if name not in _OWN]
     targets = [name for name in columns if _holds_paths(rows, name)]
     _check_paths(listing, table, rows, ["image", *targets])
-    classes = _classes(rows, [name for name in columns if name not in targets])
+    others = [name for name in columns if name not in targets]
+    classes = _classes(rows, others, masked=bool(targets))
+    findings = _findings(listing, table, rows, others, classes)
     if not targets and not classes.names:
-        raise StudyError(
-            f"{listing.path(table)}: no column says what is in the images; add a column `label` "
-            f"with class names, columns of 0 and 1, or a column of mask files (found: {listed(rows[0])})"
-        )
+        problems = [finding.message for finding in findings if finding.severity == "error"]
+        raise StudyError("\n".join(problems) or _says_nothing(listing, table, rows))
     names = unique_names([_key(row["image"]) for row in rows])
     cases = tuple(
         _case(listing, table, name, row, targets, classes.of_row(row))
         for name, row in zip(names, rows, strict=True)
     )
-    unused = [name for name in columns if name not in targets and name not in classes.columns]
-    findings = (Finding("note", f"columns of {table} not used: {listed(unused)}"),) if unused else ()
     grouping = "column `group` of the table" if "group" in rows[0] else ""
     return Study(
         listing.root,
@@ -66,6 +72,13 @@ def recognise(listing: Listing) -> Study | None:
         classes.exclusive,
         grouping,
         findings,
+    )
+
+
+def _says_nothing(listing: Listing, table: PurePosixPath, rows: Sequence[Row]) -> str:
+    return (
+        f"{listing.path(table)}: no column says what is in the images; add a column `label` "
+        f"with class names, columns of 0 and 1, or a column of mask files (found: {listed(rows[0])})"
     )
 
 
@@ -109,6 +122,12 @@ def _as_rows(path: str, lines: Sequence[Sequence[str]]) -> list[Row]:
     if not rows:
         raise StudyError(f"{path}: has a header but no rows")
     return rows
+
+
+def _cleaned(row: Row) -> Row:
+    """A row with empty cells where masks or flags are not known; labels stay as they are written."""
+    kept = (*_OWN, *_LABELS)
+    return {name: "" if name not in kept and cell.lower() in _BLANK else cell for name, cell in row.items()}
 
 
 def _key(image: str) -> tuple[str, ...]:
@@ -163,27 +182,80 @@ class _Classes:
     columns: tuple[str, ...]
     names: tuple[str, ...]
     exclusive: bool
+    doubtful: tuple[str, ...] = ()
 
     def of_row(self, row: Row) -> dict[str, float]:
         if not self.names:
             return {}
-        if self.columns[0] not in ("label", "labels"):
+        if self.columns[0] not in _LABELS:
             return {name: _FLAGS[row[name].lower()] for name in self.names}
         chosen = _split_labels(row[self.columns[0]])
         return {name: (float(name in chosen) if chosen else math.nan) for name in self.names}
 
 
-def _classes(rows: Sequence[Row], columns: Sequence[str]) -> _Classes:
-    named = next((name for name in columns if name in ("label", "labels")), None)
+def _classes(rows: Sequence[Row], columns: Sequence[str], masked: bool) -> _Classes:
+    """Classes of a column of labels, else of 0/1 columns; beside masks a 0/1 column is about the patient."""
+    named = _labels_column(rows, columns)
     if named is not None:
         every = [_split_labels(row[named]) for row in rows]
         names = sorted({name for chosen in every for name in chosen})
         return _Classes((named,), tuple(names), all(len(chosen) <= 1 for chosen in every))
-    flags = [name for name in columns if all(row[name].lower() in _FLAGS for row in rows)]
-    return _Classes(tuple(flags), tuple(flags), False)
+    shares = {} if masked else {name: _flag_share(rows, name) for name in columns}
+    flags = tuple(name for name, share in shares.items() if share == 1)
+    return _Classes(flags, flags, False, tuple(n for n, share in shares.items() if _MOSTLY <= share < 1))
+
+
+def _labels_column(rows: Sequence[Row], columns: Sequence[str]) -> str | None:
+    """The column `label` or `labels` where it holds any."""
+    return next((n for n in columns if n in _LABELS and any(_split_labels(row[n]) for row in rows)), None)
+
+
+def _flag_share(rows: Sequence[Row], column: str) -> float:
+    """Share of flags among the filled cells of a column; 0 where none of them says 0 or 1."""
+    filled = [row[column].lower() for row in rows if row[column]]
+    flags = [cell for cell in filled if cell in _FLAGS]
+    return len(flags) / len(filled) if not all(math.isnan(_FLAGS[cell]) for cell in flags) else 0.0
+
+
+def _findings(
+    listing: Listing, table: PurePosixPath, rows: Sequence[Row], columns: Sequence[str], classes: _Classes
+) -> tuple[Finding, ...]:
+    """Columns that are all but 0/1 columns, those that are not used, and labels taken as unknown."""
+    unused = [name for name in columns if name not in classes.columns and name not in classes.doubtful]
+    return (
+        *(Finding("error", f"{listing.path(table)}: {_doubt(rows, name)}") for name in classes.doubtful),
+        *((Finding("note", f"columns of {table} not used: {listed(unused)}"),) if unused else ()),
+        *_unknown_labels(rows, classes),
+    )
+
+
+def _doubt(rows: Sequence[Row], column: str) -> str:
+    """What is wrong with a column of 0, 1 and a few other values: no class must be lost over one cell."""
+    bad = {line: row[column] for line, row in enumerate(rows, start=2) if row[column].lower() not in _FLAGS}
+    values, lines = listed(dict.fromkeys(bad.values())), listed(bad)
+    return (
+        f"column {column} holds 0 and 1 but for {values} (line {lines}); write 0 or 1, leave the cell empty "
+        "where it is not known, or take the column out if it is no class"
+    )
+
+
+def _unknown_labels(rows: Sequence[Row], classes: _Classes) -> tuple[Finding, ...]:
+    """A note on cells like NA, which are no class."""
+    if not classes.names or classes.columns[0] not in _LABELS:
+        return ()
+    parts = [part for row in rows for part in _label_parts(row[classes.columns[0]])]
+    unknown = [part for part in parts if part.lower() in _UNKNOWN]
+    if not unknown:
+        return ()
+    words = f"column {classes.columns[0]}: {counted(len(unknown), 'cell')} taken as unknown"
+    return (Finding("note", f"{words} ({listed(dict.fromkeys(unknown))})"),)
 
 
 def _split_labels(cell: str) -> list[str]:
+    return [part for part in _label_parts(cell) if part.lower() not in _UNKNOWN]
+
+
+def _label_parts(cell: str) -> list[str]:
     return [part.strip() for part in re.split(r"[|;]", cell) if part.strip()]
 
 
