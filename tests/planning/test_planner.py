@@ -55,6 +55,9 @@ def test_a_written_plan_is_a_recipe_for_the_same_plan(study, tmp_path):
 def test_the_time_asked_for_wins_over_the_file(study, tmp_path):
     (tmp_path / "mine.yaml").write_text("training:\n  minutes: 9\n")
     assert planned(study, recipe=str(tmp_path / "mine.yaml"), minutes=2.0).training.minutes == 2
+    (tmp_path / "mine.yaml").write_text("training:\n  cpu_s: 600\n")
+    assert planned(study, recipe=str(tmp_path / "mine.yaml")).training.cpu_s == 600
+    assert planned(study, recipe=str(tmp_path / "mine.yaml"), minutes=2.0).training.cpu_s is None
 
 
 def test_steps_and_minutes_do_not_stand_beside_each_other(study, tmp_path):

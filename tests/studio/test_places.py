@@ -8,6 +8,7 @@ from PIL import Image as Pillow
 
 from hilum.errors import HilumError
 from hilum.image.writers import write_mask
+from hilum.studio import easel
 from hilum.studio.easel import StaleError
 from hilum.studio.journal import Stroke
 from hilum.studio.places import LooseImagesError, gather_images, place_of, plain_target
@@ -348,3 +349,13 @@ def test_all_targets_of_one_file_are_saved_together(shared, disc):
     assert found[6, 40] == 1
     assert found[34, 10] == 1, "painted last"
     assert not desk.easel.open("a", two).mask[34, 10]
+
+
+def test_a_mask_that_was_put_away_keeps_the_version_that_the_page_knows(shared, disc, monkeypatch):
+    desk, one, two = shared
+    painted(desk, "a", two, disc(SIZE, (6, 40), 3))
+    monkeypatch.setattr(easel, "KEPT", 1)
+    desk.easel.open("b", one)
+    assert ("a", two) not in desk.easel.paintings
+    more = Stroke(spans_of(disc(SIZE, (20, 25), 2)), key="more")
+    assert desk.easel.stroke("a", two, more, 1) == 2

@@ -257,6 +257,7 @@ def plan_time(draft: Draft, minutes: float | None, steps: int | None, cases: int
         return
     if minutes is not None:
         draft.set("training.steps", None)
+        draft.set("training.cpu_s", None)
         draft.set("detection.steps", None)  # they follow the time too
     quiet = 5.0 if cases <= 50 else 10.0 if cases <= 500 else 20.0
     draft.set("training.minutes", minutes or quiet, "asked for" if minutes else f"{QUIET} for {cases} cases")

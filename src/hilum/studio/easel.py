@@ -58,6 +58,7 @@ class Easel:
     saved: Callable[[str, str, bool], None]
     reading: Callable[[], bool] = lambda: False
     paintings: dict[tuple[str, str], Painting] = field(default_factory=dict)
+    put_away: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def open(self, case: str, target: str) -> Painting:
@@ -72,6 +73,7 @@ class Easel:
             if key not in self.paintings:
                 self._make_room()
                 self.paintings[key] = _opened(self.view(), self.image(case), case, target)
+                self._go_on_counting(key)
             self.paintings[key] = self.paintings.pop(key)
             return self.paintings[key]
 
@@ -162,7 +164,15 @@ class Easel:
         """Forget the masks that were not used for the longest time, of those that are saved."""
         clean = [key for key, painting in self.paintings.items() if painting.changed is None]
         for key in clean[: max(0, len(self.paintings) - KEPT + 1)]:
-            del self.paintings[key]
+            gone = self.paintings.pop(key)
+            self.put_away[key] = (gone.version, journal.digest(gone.mask))
+
+    def _go_on_counting(self, key: tuple[str, str]) -> None:
+        """Give a mask that is opened again the version that pages know it by; the next one if it changed."""
+        if key in self.put_away:
+            version, known = self.put_away.pop(key)
+            painting = self.paintings[key]
+            painting.version = version + (journal.digest(painting.mask) != known)
 
 
 def _opened(view: View, image: Image, name: str, target: str) -> Painting:
