@@ -48,6 +48,26 @@ def test_images_of_one_name_are_refused(tmp_path):
         submission.add(case(tmp_path / "other", "1"), {"nerve": np.zeros((3, 4), bool)})
 
 
+def test_images_of_one_name_are_listed_before_any_work(tmp_path):
+    cases = [case(tmp_path, "1"), case(tmp_path, "2"), case(tmp_path / "other", "1"), case(tmp_path, "3")]
+    with pytest.raises(HilumError, match=r"1 of these names .*1: .*1\.tif, .*other.*1\.tif") as caught:
+        start(plan()).check(cases)
+    assert "2.tif" not in str(caught.value)
+    stack = [Case(f"s_{at}", Source(tmp_path / "s.npz", None, at)) for at in range(7)]
+    with pytest.raises(HilumError, match="and 2 more"):
+        start(plan()).check(stack)
+
+
+def test_volumes_are_refused_before_any_work(tmp_path):
+    np.save(tmp_path / "flat.npy", np.zeros((6, 8), np.uint8))
+    np.save(tmp_path / "deep.npy", np.zeros((12, 6, 8), np.uint8))
+    flat, deep = (Case(name, Source(tmp_path / f"{name}.npy")) for name in ("flat", "deep"))
+    submission = start(plan())
+    submission.check([flat, case(tmp_path, "not there")])
+    with pytest.raises(HilumError, match=r"1 of the images are volumes \(.*deep\.npy\)"):
+        submission.check([flat, deep])
+
+
 def test_a_run_of_two_targets_is_refused():
     with pytest.raises(PlanError, match=r"data\.outputs"):
         start(plan(("nerve", "vessel")))

@@ -11,6 +11,7 @@ def test_every_submission_can_be_started():
     for name in names():
         submission = start_submission(name, plan)
         assert callable(submission.add)
+        submission.check([])
         assert callable(submission.write)
 
 

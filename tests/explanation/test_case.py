@@ -96,6 +96,69 @@ def test_of_a_volume_seen_slice_by_slice_the_fullest_slice():
     assert found.outputs[0].heat.shape == (17, 21)
 
 
+def test_of_a_volume_labelled_as_a_whole_the_slice_that_speaks_most(corner):
+    predictor = make_predictor([corner], plan(["normal", "ill"]))
+    array = np.full((1, 12, 32, 32), 160, np.uint8)
+    array[0, 9] = 255
+    array[0, 3] = 0
+    volume = Image(array, Spacing((2.0, 0.5, 0.5), "mm"))
+    found = explain_case("one", volume, predictor, Question(occlusion=False))
+    (output,) = found.outputs
+    assert output.name == "normal"
+    assert output.probability == pytest.approx(float(predictor.image(volume)[0]))
+    assert output.uncertainty == pytest.approx(
+        -sum(p * np.log2(p) for p in (output.probability, 1 - output.probability)), abs=1e-5
+    )
+    assert (found.image.array == 255).all(), "slice 9, beyond the first group of slices"
+    assert output.heat.shape == (32, 32)
+    assert output.mask is None
+    asked = explain_case("one", volume, predictor, Question(targets=("ill",), occlusion=False))
+    assert [one.name for one in asked.outputs] == ["ill"]
+    assert (asked.image.array == 0).all()
+
+
+def test_masks_and_shares_are_those_that_were_decided(segmenter):
+    predictor = make_predictor([segmenter], plan(["bright", "dark"], downsample=2))
+    seen = []
+
+    def decide(probability, shape):
+        seen.append((probability.shape, shape))
+        masks = np.zeros((2, *shape), bool)
+        masks[0, 4:9, 4:30] = True
+        return masks
+
+    found = explain_case("one", picture((40, 48)), predictor, Question(decide=decide, occlusion=False))
+    assert seen == [((2, 20, 24), (40, 48))]
+    bright, dark = found.outputs
+    assert bright.mask.shape == (40, 48)
+    assert bright.probability == pytest.approx(5 * 26 / (40 * 48))
+    assert bright.mask.sum() == 5 * 26
+    assert dark.probability == 0
+    assert not dark.mask.any()
+    assert bright.heat.shape == (20, 24)
+
+
+def test_a_part_of_a_large_image_has_the_share_of_all_of_it(segmenter, monkeypatch):
+    monkeypatch.setattr(cases, "WHOLE_PIXELS", 400)
+    array = np.zeros((1, 60, 80), np.uint8)
+    array[0, 40:50, 60:70] = 255
+    predictor = make_predictor([segmenter], plan(["bright", "none"]))
+    found = explain_case("one", Image(array), predictor, Question(targets=("bright",), occlusion=False))
+    assert found.outputs[0].probability == pytest.approx(100 / 4800)
+
+
+def test_classes_are_asked_about_as_they_are_called(corner):
+    predictor = make_predictor([corner], plan(["normal", "ill"]))
+    for said, names in (
+        ([True, True], ["normal", "ill"]),
+        ([False, True], ["ill"]),
+        ([False] * 2, ["normal"]),
+    ):
+        question = Question(decide=lambda _, __, said=said: np.array(said), occlusion=False)
+        found = explain_case("one", picture((32, 32)), predictor, question)
+        assert [output.name for output in found.outputs] == names
+
+
 def test_unknown_layers_are_refused(segmenter):
     predictor = make_predictor([segmenter], plan(["bright", "dark"]))
     with pytest.raises(HilumError, match="no layer 'x'"):

@@ -1,11 +1,18 @@
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from hilum.errors import HilumError, RunError
 from hilum.explanation.activation import class_activation
+from hilum.explanation.decision import at_working
+from hilum.files import write_json
 from hilum.image.image import Image
+from hilum.inference.keeping import keep, kept
+from hilum.inference.predictor import enlarged
+from hilum.planning.plan import Plan
 from hilum.studio import explaining, jobs
 from hilum.studio.desk import open_desk
 from hilum.study.masks import read_case_image
@@ -34,6 +41,50 @@ def test_grad_cam_is_that_of_the_network_that_has_not_seen_the_case(own_run, pha
     with np.load(path) as archive:
         assert len(archive["maps"]) == len(own_run.plan.data.outputs)
     assert found.max() == (255 if whole.any() else 0)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_grad_cam_lies_inside_what_the_run_finds_by_its_thresholds(
+    own_run, phantom_study, tmp_path, monkeypatch, is_kept
+):
+    folder = tmp_path / "runs/round-1"
+    shutil.copytree(own_run.folder, folder)
+    run, case = open_run(folder), own_run.splits.folds[0].test[0]
+    targets = run.plan.data.outputs
+    write_json(run.evaluation / "thresholds.json", dict.fromkeys(targets, 0.3))
+    values = kept(run.evaluation / "probabilities", case)
+    if not is_kept:
+        (run.evaluation / "probabilities" / f"{case}.npz").unlink()
+    looked_into = []
+
+    def activation(network, x, k, layer, where):
+        looked_into.append(where)
+        return np.zeros(tuple(x.shape[1:]), np.float32)
+
+    monkeypatch.setattr("hilum.explanation.activation.class_activation", activation)
+    explaining.explain_for(phantom_study, folder, case, explaining.GRADCAM, 0)
+    expected = at_working(enlarged(values, (96, 128)) >= 0.3 * 255, values.shape[1:])
+    assert len(looked_into) == len(targets)
+    assert expected.any()
+    for where, one in zip(looked_into, expected, strict=True):
+        assert np.array_equal(where, one) if one.any() else where is None
+
+
+def test_a_slice_is_decided_on_by_the_threshold_of_its_volume_where_its_answer_is_kept(tmp_path):
+    plan = Plan()
+    plan.task, plan.data.outputs, plan.scoring.threshold = "segment", ["a"], "image"
+    run = SimpleNamespace(plan=plan, folder=tmp_path, evaluation=tmp_path / "evaluation")
+    volume = np.zeros((1, 6, 8, 8), np.float32)
+    volume[0, 0] = 1.0
+    volume[0, 4, :4] = 0.4
+    predictor = SimpleNamespace(prepared=lambda x: volume[:, 4])
+    image, x = Image(np.zeros((1, 6, 8, 8), np.uint8)), torch.zeros(1, 8, 8)
+    alone = explaining._found(run, "one", image, x, 4, predictor)
+    assert alone.sum() == 32, "most that could be there is faint"
+    keep(run.evaluation / "probabilities", "one", volume)
+    assert not explaining._found(run, "one", image, x, 4, predictor).any(), "the volume has surer places"
+    plan.task = "classify"
+    assert explaining._found(run, "one", image, x, 4, predictor) is None
 
 
 def test_a_layer_is_shown_over_all_channels_and_by_channel(own_run, phantom_study):

@@ -53,3 +53,15 @@ def test_doubtful_marks_and_values_are_named():
     assert "marked twice" in found[("twice",)].message
     assert "narrower than 2 voxels" in found[("small",)].message
     assert "Hounsfield" in found[("bright",)].message
+
+
+def test_findings_that_count_for_nothing_are_counted_apart():
+    """LUNA16's annotations_excluded.csv has no diameters: -1."""
+    excluded = tuple(Mark((place, 0.0, 0.0), -1.0, "excluded") for place in (0.0, 0.1, 50.0))
+    one = Case("a", Source(Path("a.mhd")), marks=(Mark((0.0, 0.0, 0.0), 8.0), *excluded))
+    other = Case("b", Source(Path("b.mhd")), marks=excluded)
+    found = mark_summary(study(one, other))
+    assert (found["marks"], found["scans_with_marks"], found["most"], found["other_findings"]) == (1, 1, 1, 6)
+    assert found["diameter_mm"]["smallest"] == 8.0
+    assert "6 other findings" in "\n".join(mark_lines(study(one, other)))
+    assert mark_findings(study(one, other), {name: facts(name) for name in "ab"}) == ()

@@ -199,6 +199,20 @@ def test_new_scans_are_predicted_and_scored_where_they_are_marked(found, luna, t
     assert {row["unit"] for row in measured} == {"mm³"}
 
 
+def test_scans_that_nobody_marked_are_no_false_alarms(found, luna, tmp_path):
+    scan = next(iter(sorted(luna.glob("subset*/*.mhd"))))
+    (tmp_path / "plain").mkdir()
+    for path in (scan, scan.with_suffix(".raw"), scan.with_suffix(".zraw")):
+        if path.is_file():
+            shutil.copy(path, tmp_path / "plain")
+    hilum.predict(found.folder, [luna, tmp_path / "plain"], tmp_path / "out", device="cpu")
+    judged = pd.read_csv(tmp_path / "out" / "evaluation" / "candidates.csv")
+    every = pd.read_csv(tmp_path / "out" / "candidates.csv")
+    cases = pd.read_csv(tmp_path / "out" / "evaluation" / "cases.csv")
+    assert set(judged["seriesuid"]) <= set(cases["case"])
+    assert len(set(every["seriesuid"]) - set(cases["case"])) == 1
+
+
 def test_going_on_gives_the_same_bytes(found, luna, tmp_path):
     """A run that lost its second classifier and its scores comes back as it was."""
     copy = tmp_path / "run"

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,10 @@ from hilum.ct.coordinates import world_to_voxel
 from hilum.phantoms.make import make_phantom
 from hilum.study.masks import read_case_image
 from hilum.study.open import understand
+from hilum.study.study import Case, Mark, Source
 from hilum.tasks import nodule_cubes
 from hilum.tasks.detect import DETECT
-from hilum.tasks.nodule_cubes import cube_side, training_cubes
+from hilum.tasks.nodule_cubes import _clear, cube_side, training_cubes
 from hilum.tasks.scans import nodule_marks, read_scan
 from hilum.tasks.second_stage import second_plan, trainer_of
 from hilum.training.loop import train_fold
@@ -112,3 +115,9 @@ def test_the_second_classifier_learns(run, cubes, tmp_path):
     _, history = train_fold(trainer_of(plan, cubes, 0), 60, tmp_path / "state.safetensors")
     losses = [row["loss"] for row in history.rows]
     assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
+
+
+def test_findings_of_unknown_size_are_kept_clear_of_by_the_usual_one():
+    """5 mm of radius and 4 beside it."""
+    excluded = Case("a", Source(Path("a.mhd")), marks=(Mark((0.0, 0.0, 0.0), -1.0, "excluded"),))
+    assert [_clear(np.array([x, 0.0, 0.0]), excluded) for x in (0.0, 5.0, 8.9, 9.1)] == [0, 0, 0, 1]

@@ -87,3 +87,10 @@ def test_nan_and_wrong_channels_are_told(tmp_path):
         working_image(pyramid, plan(), skip_glass=False).window(0, 64, 0, 64)
     with open_pyramid(tmp_path / "two.tif") as pyramid, pytest.raises(ImageError, match="has 2 channels"):
         working_image(pyramid, plan(), skip_glass=False).window(0, 64, 0, 64)
+
+
+def test_a_huge_flat_image_does_not_fit_a_plan_for_volumes(tmp_path):
+    tifffile.imwrite(tmp_path / "flat.tif", np.zeros((64, 64), np.uint8), tile=(32, 32))
+    volumes = plan().model_copy(update={"neighbours": 2})
+    with open_pyramid(tmp_path / "flat.tif") as pyramid, pytest.raises(ImageError, match="one flat image"):
+        working_image(pyramid, volumes, skip_glass=False)

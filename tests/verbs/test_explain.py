@@ -1,5 +1,7 @@
 import csv
 import json
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +10,12 @@ from typer.testing import CliRunner
 
 import hilum
 from hilum.errors import HilumError, RunError
+from hilum.explanation.decision import at_half
+from hilum.files import write_json
 from hilum.phantoms.make import make_phantom
+from hilum.planning.plan import Plan
 from hilum.study.open import understand
+from hilum.verbs.explain import decide_as
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +68,65 @@ def test_the_page_is_complete_in_itself(run, explained):
     assert 'href="http' not in page
     for target in run.plan.data.outputs:
         assert target in page
+
+
+OWN = {"temperature": 2.0, "background": 500}
+
+
+@pytest.mark.parametrize(("cut", "gate"), [(0.3, 0.0), (0.7, 0.0), (OWN, 0.0), (0.3, 1.01)])
+def test_what_is_found_is_what_predict_finds(run, images, tmp_path, cut, gate):
+    copied = tmp_path / "run"
+    shutil.copytree(run.folder, copied)
+    targets = run.plan.data.outputs
+    write_json(copied / "evaluation" / "thresholds.json", dict.fromkeys(targets, cut))
+    write_json(copied / "evaluation" / "presence.json", {targets[0]: gate})
+    done = hilum.explain(copied, images, tmp_path / "why", occlusion=False, layers=["encoder.0"])
+    told = hilum.predict(copied, images, tmp_path / "out", overlays=False).summary["measurements"]
+    predicted = {(row["case"], row["target"]): row["share_percent"] / 100 for row in told}
+    shares = {(row["case"], row["output"]): row["share"] for row in done.rows}
+    assert shares == pytest.approx(predicted, abs=1e-6)
+    assert any(0 < share < 1 for share in shares.values()) or gate
+    if gate:
+        assert not any(share for (_, target), share in shares.items() if target == targets[0])
+
+
+def test_thresholds_that_are_damaged_stop_before_anything_is_written(run, images, tmp_path):
+    copied = tmp_path / "run"
+    shutil.copytree(run.folder, copied)
+    write_json(copied / "evaluation" / "thresholds.json", dict.fromkeys(run.plan.data.outputs, "low"))
+    with pytest.raises(RunError, match=r"thresholds\.json"):
+        hilum.explain(copied, images, tmp_path / "why")
+    assert not (tmp_path / "why").exists()
+
+
+def test_of_huge_images_presence_is_not_asked_as_predict_does_not(tmp_path):
+    plan = Plan()
+    plan.task, plan.data.outputs = "segment", ["a"]
+    run = SimpleNamespace(plan=plan, evaluation=tmp_path)
+    write_json(tmp_path / "thresholds.json", {"a": 0.3})
+    write_json(tmp_path / "presence.json", {"a": 1.01})
+    said = np.full((1, 4, 4), 0.4, np.float32)
+    assert not decide_as(run)(said, (8, 8)).any()
+    assert decide_as(run, presence=False)(said, (8, 8)).all()
+
+
+def test_classes_are_called_as_the_run_decides(tmp_path):
+    plan = Plan()
+    plan.task, plan.model.activation, plan.data.outputs = "classify", "sigmoid", ["a", "b", "c"]
+    run = SimpleNamespace(plan=plan, evaluation=tmp_path)
+    said = np.array([0.45, 0.45, 0.1], np.float32)
+    assert decide_as(run)(said, (8, 8)).tolist() == [False] * 3
+    points = [
+        {"rule": "youden", "threshold": cut, "sensitivity": None, "specificity": None, "cases": 9}
+        for cut in (0.4, 0.47, 0.2)
+    ]
+    write_json(tmp_path / "decision.json", {"temperature": 2.0, "points": points, "cases": 9})
+    # the temperature of 2 draws 0.45 to 0.475 and 0.1 to 0.25
+    assert decide_as(run)(said, (8, 8)).tolist() == [True, True, True]
+    plan.model.activation = "softmax"
+    assert decide_as(run)(np.array([0.3, 0.45, 0.25], np.float32), (8, 8)).tolist() == [False, True, False]
+    plan.task = "detect"
+    assert decide_as(run) is at_half
 
 
 def test_only_what_is_asked_for(run, images, tmp_path):

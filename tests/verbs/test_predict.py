@@ -4,11 +4,13 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image as Pillow
 
 import hilum
 from hilum.errors import HilumError, ImageError, RunError, StudyError
 from hilum.study.open import understand
+from hilum.study.study import Case, Source
 from hilum.verbs import predict as verb
 from hilum.verbs.predict import find_cases
 
@@ -154,6 +156,15 @@ def test_groups_of_a_folder_are_those_of_the_run(phantom_run, phantom_study):
     assert groups <= {"WT", "KO"}
     plan.data.group_by = r"(nothing like it)"
     assert len({case.group for case in find_cases([phantom_study], plan) if case.masks}) == 3
+
+
+def test_outlines_of_fields_of_a_slide_are_refused(phantom_run, tmp_path):
+    """They would all lie in the upper left corner of the slide."""
+    tifffile.imwrite(tmp_path / "slide.tif", np.zeros((64, 96, 3), np.uint8), tile=(32, 32))
+    field = Case("field", Source(tmp_path / "slide.tif", "field 0,32 32x32"))
+    with pytest.raises(StudyError, match=r"name the slides themselves: hilum predict RUN .*slide\.tif"):
+        hilum.predict(phantom_run.folder, [field], tmp_path / "out", geojson=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_nowhere_and_nothing_are_told_apart(phantom_run, tmp_path):

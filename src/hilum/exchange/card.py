@@ -15,6 +15,7 @@ from hilum.exchange.exports import Exported, place
 from hilum.files import write_text
 from hilum.planning.plan import Plan
 from hilum.planning.planner import recipe_names
+from hilum.study.study import NODULE
 from hilum.training.run import Run
 
 NAME = "MODEL.md"
@@ -68,7 +69,7 @@ def _data(run: Run) -> Iterator[str]:
             yield f"- {target}: masks of {_counted(marked, 'case')}"
         elif known:
             yield f"- {target}: {labelled} of {known} labelled cases"
-    marks = sum(len(case.marks or ()) for case in study.cases)
+    marks = sum(mark.kind == NODULE for case in study.cases for mark in case.marks or ())
     if marks:
         yield f"- {_counted(marks, 'mark')} in {_counted(len(study.cases), 'volume')}"
     yield f"- images of {_counted(data.channels, 'channel')}, {data.dims}D, {_resolution(run.plan)}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from hilum.errors import HilumError, ImageError, PlanError
 from hilum.files import read_text, write_text
+from hilum.image.readers import probe
 from hilum.image.runlength import decode, encode
 from hilum.planning.plan import Plan
 from hilum.scoring.overlap import overlap
@@ -22,6 +24,7 @@ from hilum.study.study import Case
 FILE = "submission.csv"
 SHAPE = (420, 580)
 LIMIT_BYTES = 2_000_000_000
+_NAMED = 5
 _IMAGE_WORDS = ("img", "image", "id", "image_id", "imageid")
 _PIXEL_WORDS = ("pixels", "rle", "rle_mask", "encodedpixels", "rle_encoded")
 _NOTHING = ("", "nan", "none", "null")
@@ -32,6 +35,16 @@ class KaggleRle:
     """A submission in the making: the run lengths of each image by its name."""
 
     rows: dict[str, str] = field(default_factory=dict)
+
+    def check(self, cases: Sequence[Case]) -> None:
+        """Raise HilumError that lists images of one name, or volumes, which have no place here."""
+        _check_unique(cases)
+        volumes = [str(case.image) for case in cases if _is_volume(case)]
+        if volumes:
+            raise HilumError(
+                f"--submission kaggle-rle: {len(volumes)} of the images are volumes ({_listed(volumes)}); it "
+                "holds masks of flat images: leave them out, or predict without --submission"
+            )
 
     def add(self, case: Case, decided: Mapping[str, NDArray[np.bool_]]) -> None:
         """Take in the one mask (Y, X) of a case. Raises HilumError for two images of one name."""
@@ -46,6 +59,33 @@ class KaggleRle:
     def write(self, folder: Path) -> Path:
         """Write submission.csv; its path."""
         return write_submission(folder / FILE, self.rows)
+
+
+def _check_unique(cases: Sequence[Case]) -> None:
+    """Raise HilumError for images that a submission would name alike."""
+    named: dict[str, list[str]] = defaultdict(list)
+    for case in cases:
+        named[stem(case.image.path)].append(str(case.image))
+    twice = [f"{name}: {_listed(images)}" for name, images in named.items() if len(images) > 1]
+    if twice:
+        raise HilumError(
+            f"--submission kaggle-rle: names images by their file's name, and {len(twice)} of these names "
+            f"are there more than once ({_listed(twice, '; ')}); rename the files, or predict their folders "
+            "one by one"
+        )
+
+
+def _is_volume(case: Case) -> bool:
+    """Whether the header says so; reading a damaged image says what is wrong with it."""
+    try:
+        return len(probe(case.image.path, case.image.entry, case.image.index).shape) > 2
+    except ImageError:
+        return False
+
+
+def _listed(words: Sequence[str], between: str = ", ") -> str:
+    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return between.join(words[:_NAMED]) + more
 
 
 def start(plan: Plan) -> KaggleRle:

@@ -6,16 +6,17 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from hilum.exchange.answer import Answer, Entry, entry_of
 from hilum.exchange.exports import Exported, place
 from hilum.exchange.graphs import OnnxNetwork, write_onnx
-from hilum.exchange.parity import Parity, check_parity
-from hilum.exchange.processing import processing
+from hilum.exchange.parity import TOLERANCE, Parity, check_noise, check_parity, exact_plan
+from hilum.exchange.processing import processing, second_stage
 from hilum.files import whole_file, write_json
-from hilum.planning.plan import Plan
+from hilum.inference.predictor import make_predictor
 from hilum.tasks.second_stage import load_second, second_plan
 from hilum.training.run import Run, load_network
 
@@ -34,16 +35,12 @@ def export(run: Run, out: Path | None) -> Exported:
     with tempfile.TemporaryDirectory(prefix="hilum-") as scratch:
         written = Path(scratch) / MODEL
         parity = written_and_checked(written, run, networks, entry)
+        second = _second(run, Path(scratch) / SECOND)
         files = [_placed(written, folder / MODEL)]
-        second = _second(run, Path(scratch))
-        files += [_placed(second, folder / SECOND)] if second else []
+        files += [_placed(Path(scratch) / SECOND, folder / SECOND)] if second else []
     content = {**processing(run, entry), "parity": parity.to_json(), "model": MODEL}
     if second:
-        content["second"] = {
-            "model": SECOND,
-            "cube": run.plan.detection.cube,
-            "mm": run.plan.detection.cube_mm,
-        }
+        content["second"] = second
     write_json(folder / SETTINGS, content)
     return Exported(folder, (*files, folder / SETTINGS), (str(parity),), {"parity": parity.to_json()})
 
@@ -54,15 +51,22 @@ def written_and_checked(path: Path, run: Run, networks: Sequence[nn.Module], ent
     return check_parity(run, networks, OnnxNetwork(path, run.plan.model.activation, entry.divisor), entry)
 
 
-def _second(run: Run, scratch: Path) -> Path | None:
-    """A detector's second classifier as ONNX; None where there is none."""
+def _second(run: Run, path: Path) -> dict[str, Any] | None:
+    """Write a detector's second classifier as ONNX; how it is used, None where there is none.
+
+    Raises HilumError where the file does not answer as the run does.
+    """
     networks = load_second(run, run.trained_folds()) if run.plan.detection.second != "never" else ()
     if not networks:
         return None
-    plan: Plan = second_plan(run.plan)
+    plan = exact_plan(second_plan(run.plan))
+    networks = make_predictor(networks, plan).networks  # from a graphics card to where it is written
     side = plan.training.patch[0]
-    write_onnx(scratch / SECOND, Answer(networks, plan), Entry(1, 3, 1, (side, side, side)))
-    return scratch / SECOND
+    entry = Entry(1, 3, 1, (side, side, side))
+    write_onnx(path, Answer(networks, plan), entry)
+    difference = check_noise(networks, OnnxNetwork(path, plan.model.activation, entry.divisor), plan, entry)
+    parity = {"largest_difference": difference, "tolerance": TOLERANCE}
+    return {"model": SECOND, **second_stage(run.plan), "parity": parity}
 
 
 def _placed(source: Path, target: Path) -> Path:

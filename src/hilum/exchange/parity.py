@@ -84,8 +84,25 @@ def sample_input(run: Run, entry: Entry) -> tuple[str, Tensor]:
             logger.debug("%s", error)
     sides = entry.size or tuple(max(side, entry.divisor) for side in run.plan.training.patch)
     generator = torch.Generator().manual_seed(0)
-    channels = run.plan.data.channels
-    return "noise (no image of its study is there)", torch.randn(channels, *sides, generator=generator)
+    noise = torch.randn(entry.channels, *sides, generator=generator)
+    return "noise (no image of its study is there)", noise
+
+
+def check_noise(networks: Sequence[nn.Module], exported: nn.Module, plan: Plan, entry: Entry) -> float:
+    """The largest difference of probabilities on noise, in single precision.
+
+    Raises HilumError where it is more than 0.001.
+    """
+    exact, noise = exact_plan(plan), entry.example()
+    wanted = make_predictor(networks, exact).together(noise)
+    difference = _apart(make_predictor([exported], exact).together(noise), wanted)
+    if not difference <= TOLERANCE:
+        raise HilumError(
+            f"the exported second classifier differs from the run's by {difference:.3g} on noise, more than "
+            f"{TOLERANCE:g}; nothing was exported. Please report this with the model's settings: "
+            f"{plan.model.name} {plan.model.settings}"
+        )
+    return difference
 
 
 def _apart(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:

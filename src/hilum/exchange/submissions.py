@@ -18,6 +18,10 @@ SUBMISSIONS = {"kaggle-rle": "hilum.exchange.kaggle_rle:start"}
 class Submission(Protocol):
     """A submission in the making: told of one case after the other, written once at the end."""
 
+    def check(self, cases: Sequence[Case]) -> None:
+        """Raise HilumError for cases that it cannot take, before any work on them."""
+        ...
+
     def add(self, case: Case, decided: Mapping[str, Any]) -> None:
         """Take in what was decided on one case, as the task hands it out."""
         ...

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hilum.explanation.activation import activation_layer, class_activation
+from hilum.explanation.decision import Decide, Found, at_half, at_working
 from hilum.explanation.features import FeatureMaps, feature_maps
 from hilum.explanation.occlusion import Occlusion, occlusion, output_score
 from hilum.explanation.uncertainty import Uncertainty, uncertainty
@@ -25,7 +26,7 @@ from hilum.training.slices import slabs
 Map = NDArray[np.float32]
 WHOLE_PIXELS = 4_000_000
 LAYERS = 16
-DECIDED = 0.5
+SLICES = 8
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Question:
     """What to explain: outputs by name (None: those the network finds), layers (None: all), whose network.
 
     `layer` is where Grad-CAM looks (None: chosen by `activation_layer`); `network` counts the folds
-    that are there.
+    that are there; `decide` says what is found, as the run whose networks these are decides.
     """
 
     targets: tuple[str, ...] | None = None
@@ -41,6 +42,7 @@ class Question:
     layer: str | None = None
     occlusion: bool = True
     network: int = 0
+    decide: Decide = at_half
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,8 @@ class OutputExplanation:
     """Why one class or target: maps (Y, X) of the plane shown, at working resolution.
 
     `heat` is 0 to 1 (Grad-CAM), `fall` -1 to 1 (occlusion), `entropy` 0 to 1. Of a segmenter `mask` is what
-    is found and `probability` its share of the image; of a classifier there is no mask and no entropy map.
+    is found, at the image's own resolution, and `probability` its share of the whole image or volume; of a
+    classifier there is no mask and no entropy map.
     """
 
     name: str
@@ -56,7 +59,7 @@ class OutputExplanation:
     heat: Map
     fall: Map | None
     entropy: Map | None
-    mask: NDArray[np.bool_] | None
+    mask: Found | None
     uncertainty: float
     disagreement: float
 
@@ -80,34 +83,51 @@ class CaseExplanation:
         return max(output.uncertainty for output in self.outputs)
 
 
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """The plane or part that is looked into: its pixels, what networks see of them, what is found there.
+
+    `masks` (K, *S) are at the image's resolution, `inside` (K, *S') at the network's; None of classifiers.
+    """
+
+    image: Image
+    x: Tensor
+    masks: Found | None
+    inside: Found | None
+
+
 def explain_case(name: str, image: Image, predictor: Predictor, question: Question) -> CaseExplanation:
     """Explain what the networks say of one image.
 
-    Feature maps, Grad-CAM and occlusion are of one network, uncertainty is of all. Of an image of more than
-    four million pixels the part with most of the targets is explained; of a volume its most active plane is
-    given, or where networks look at slices, the slice with most of the targets.
+    Feature maps, Grad-CAM and occlusion are of one network, uncertainty is of all. What is found is decided
+    on the whole image. Of an image of more than four million pixels the part with most of the targets is
+    explained; of a volume its most active plane is given, or where networks look at slices, the slice with
+    most of the targets, or that speaks most for the class.
     Raises HilumError for unknown names, ImageError for an image that does not fit the plan.
     """
     network, names = predictor.networks[question.network], predictor.plan.data.outputs
     x = prepare_image(image, predictor.plan.data)
-    if x.ndim == 4 and predictor.plan.data.dims == 2:
-        image, x = _telling_slice(image, x, predictor)
-    sure = uncertainty(predictor.networks, x, predictor.plan)
-    indices = _asked(sure.probability, names, question.targets)
-    image, x, here, notes = _telling_part(image, x, sure)
-    masks = here.probability >= DECIDED if x.ndim == here.probability.ndim else None
+    answer = predictor.prepared(x)
+    found = question.decide(answer, image.shape)
+    indices = _asked(answer, found, names, question.targets)
+    shares = answer if answer.ndim == 1 else found.reshape(len(found), -1).mean(1)
+    shown = _telling_slice(image, x, predictor, answer, found, indices)
+    # labels of a volume are the mean over its slices: so is the doubt, that of a mask is the slice's own
+    sure = uncertainty(predictor.networks, x if answer.ndim == 1 else shown.x, predictor.plan)
+    shown, here, notes = _telling_part(shown, sure)
+    x, inside = shown.x, shown.inside
     layer = question.layer or activation_layer(network, x)
-    heats = {k: class_activation(network, x, k, layer, _inside(masks, k)) for k in indices}
-    covered = _occluded(network, x, predictor, indices, masks) if question.occlusion else None
+    heats = {k: class_activation(network, x, k, layer, _inside(inside, k)) for k in indices}
+    covered = _occluded(network, x, predictor, indices, inside) if question.occlusion else None
     depth = _depth(list(heats.values()))
-    found = [
+    outputs = [
         OutputExplanation(
             name=names[k],
-            probability=float(sure.probability[k] if masks is None else masks[k].mean()),
+            probability=float(shares[k]),
             heat=_plane(heats[k], depth),
             fall=None if covered is None else _plane(covered.fall[place], depth),
-            entropy=None if masks is None else _plane(here.entropy[k], depth),
-            mask=None if masks is None else _plane(masks[k], depth),
+            entropy=None if shown.masks is None else _plane(here.entropy[k], depth),
+            mask=None if shown.masks is None else _plane(shown.masks[k], depth),
             uncertainty=float(sure.scores[k]),
             disagreement=float(sure.disagreements[k]),
         )
@@ -119,24 +139,40 @@ def explain_case(name: str, image: Image, predictor: Predictor, question: Questi
     ]
     return CaseExplanation(
         name=name,
-        image=Image(_planes(image.array, depth), path=image.path, palette=image.palette),
+        image=Image(_planes(shown.image.array, depth), path=image.path, palette=image.palette),
         layer=layer,
         features=_features(network, x, question.layers, depth),
-        outputs=tuple(found),
+        outputs=tuple(outputs),
         members=sure.members,
         patch=covered.patch if covered else 0,
         notes=tuple(notes),
     )
 
 
-def _telling_slice(image: Image, x: Tensor, predictor: Predictor) -> tuple[Image, Tensor]:
-    """The slice of a volume with most of the targets, as an image and with its neighbours as channels."""
-    found = predictor.prepared(x).sum(axis=(0, 2, 3))
-    plane = int(found.argmax())
-    own = min(round((plane + 0.5) * image.shape[0] / len(found) - 0.5), image.shape[0] - 1)
-    spacing = Spacing(image.spacing.sizes[1:], image.spacing.unit)
-    flat = Image(image.array[:, own], spacing, image.path, notes=image.notes)
-    return flat, slabs(x, [plane], predictor.plan.data.neighbours)[0]
+def _telling_slice(
+    image: Image, x: Tensor, predictor: Predictor, answer: Map, found: Found, indices: Sequence[int]
+) -> _Shown:
+    """The image as a whole; of a volume that networks look at slice by slice, its most telling slice."""
+    masks = found if answer.ndim > 1 else None
+    if x.ndim == 4 and predictor.plan.data.dims == 2:
+        if masks is None:
+            plane = _speaking_slice(x, predictor, max(indices, key=lambda k: float(answer[k])))
+        else:
+            plane = int(answer.sum(axis=(0, 2, 3)).argmax())
+        own = min(round((plane + 0.5) * image.shape[0] / x.shape[1] - 0.5), image.shape[0] - 1)
+        spacing = Spacing(image.spacing.sizes[1:], image.spacing.unit)
+        image = Image(image.array[:, own], spacing, image.path, notes=image.notes)
+        x = slabs(x, [plane], predictor.plan.data.neighbours)[0]
+        masks = None if masks is None else masks[:, own]
+    return _Shown(image, x, masks, None if masks is None else at_working(masks, tuple(x.shape[1:])))
+
+
+def _speaking_slice(x: Tensor, predictor: Predictor, output: int) -> int:
+    """The slice of a volume (C, Z, Y, X) whose own label is surest of an output."""
+    depth = x.shape[1]
+    groups = [range(at, min(at + SLICES, depth)) for at in range(0, depth, SLICES)]
+    said = [predictor.together(slabs(x, group, predictor.plan.data.neighbours)) for group in groups]
+    return int(np.concatenate(said)[:, output].argmax())
 
 
 def _features(
@@ -146,35 +182,35 @@ def _features(
     return tuple(replace(one, maps=_planes(one.maps, depth)) for one in found)
 
 
-def _asked(probability: Map, names: Sequence[str], targets: Sequence[str] | None) -> list[int]:
+def _asked(answer: Map, found: Found, names: Sequence[str], targets: Sequence[str] | None) -> list[int]:
     """Places of the asked outputs; else all targets, or the classes that are said to be there."""
     if targets is not None:
         return [list(names).index(target) for target in targets]
-    if probability.ndim > 1:
-        return list(range(len(probability)))
-    said = np.flatnonzero(probability >= DECIDED)
-    return [int(k) for k in said] or [int(probability.argmax())]
+    if answer.ndim > 1:
+        return list(range(len(answer)))
+    return [int(k) for k in np.flatnonzero(found)] or [int(answer.argmax())]
 
 
-def _telling_part(image: Image, x: Tensor, sure: Uncertainty) -> tuple[Image, Tensor, Uncertainty, list[str]]:
+def _telling_part(shown: _Shown, sure: Uncertainty) -> tuple[_Shown, Uncertainty, list[str]]:
     """The whole image where memory allows gradients through it, else the window with most of the targets."""
-    sides = tuple(x.shape[1:])
-    if np.prod(sides) <= WHOLE_PIXELS or sure.probability.ndim == 1:
-        return image, x, sure, []
+    image, sides = shown.image, tuple(shown.x.shape[1:])
+    if np.prod(sides) <= WHOLE_PIXELS or shown.masks is None or shown.inside is None:
+        return shown, sure, []
     length = round(WHOLE_PIXELS ** (1 / len(sides)))
     where = telling_window(sure.probability, [min(length, side) for side in sides])
     full = tuple(
         slice(part.start * size // side, -(-part.stop * size // side))
         for part, size, side in zip(where, image.shape, sides, strict=True)
     )
-    every = (slice(None), *where)
+    every, whole = (slice(None), *where), (slice(None), *full)
     cut = Uncertainty(sure.probability[every], sure.entropy[every], sure.disagreement[every], sure.members)
-    part = Image(image.array[(slice(None), *full)], image.spacing, image.path, image.palette)
+    part = Image(image.array[whole], image.spacing, image.path, image.palette)
     corner = " x ".join(f"{one.start} to {one.stop}" for one in full)
-    return part, x[every], cut, [f"the image is large: pixels {corner} of it are shown"]
+    note = f"the image is large: pixels {corner} of it are shown"
+    return _Shown(part, shown.x[every], shown.masks[whole], shown.inside[every]), cut, [note]
 
 
-def _inside(masks: NDArray[np.bool_] | None, k: int) -> NDArray[np.bool_] | None:
+def _inside(masks: Found | None, k: int) -> Found | None:
     return masks[k] if masks is not None and masks[k].any() else None
 
 
@@ -183,7 +219,7 @@ def _occluded(
     x: Tensor,
     predictor: Predictor,
     indices: Sequence[int],
-    masks: NDArray[np.bool_] | None,
+    masks: Found | None,
 ) -> Occlusion:
     where = masks[list(indices)] if masks is not None else None
     return occlusion(output_score(network, predictor.plan, indices, where), x)

@@ -25,6 +25,7 @@ from hilum.training.run import Run
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hilum.image.image import Image
     from hilum.inference.predictor import Predictor
 
 JOB = "explain"
@@ -117,9 +118,13 @@ def explain_for(folder: Path, run_folder: Path, case: str, what: str, index: int
     run = open_run(run_folder)
     every = load_predictor(run)
     predictor = type(every)((every.networks[_unseen(run, case)],), every.plan)
-    x = _slab(prepare_image(read_case_image(case_of(look(folder), case)), every.plan.data), index, predictor)
+    image = read_case_image(case_of(look(folder), case))
+    x = _slab(prepare_image(image, every.plan.data), index, predictor)
     write_json(run.folder / FOLDER / "layers.json", feature_layers(predictor.networks[0]))
-    maps = _activations(x, predictor) if what == GRADCAM else _features(x, predictor, what)
+    if what == GRADCAM:
+        maps = _activations(x, predictor, _found(run, case, image, x, index, predictor))
+    else:
+        maps = _features(x, predictor, what)
     with whole_file(path_of(run, case, what, index)) as beside, beside.open("wb") as handle:
         np.savez_compressed(handle, maps=np.stack(maps))
 
@@ -147,15 +152,41 @@ def _slab(x: Tensor, index: int, predictor: Predictor) -> Tensor:
     return x
 
 
-def _activations(x: Tensor, predictor: Predictor) -> list[Map]:
+def _found(
+    run: Run, case: str, image: Image, x: Tensor, index: int, predictor: Predictor
+) -> NDArray[np.bool_] | None:
+    """What is found (K, *S') where the network looks, by the run's thresholds; None of classifiers.
+
+    Decided on the answer that is kept of the whole case. Where there is none, a slice of a volume is decided
+    on alone: asking about all of the volume would take minutes.
+    """
+    from hilum.explanation.decision import at_working
+    from hilum.inference.keeping import kept
+    from hilum.studio.layers import source_of
+    from hilum.verbs.explain import decide_as
+
+    if run.plan.task != "segment":
+        return None
+    source, shape, sides = source_of(run, case), image.shape, tuple(x.shape[1:])
+    if source is not None:
+        masks = decide_as(run)(np.asarray(kept(source.folder, case) / 255, np.float32), shape)
+        masks = masks[:, min(index, len(masks[0]) - 1)] if len(shape) > len(sides) else masks
+    else:
+        masks = decide_as(run)(predictor.prepared(x), shape[len(shape) - len(sides) :])
+    return at_working(masks, sides)
+
+
+def _activations(x: Tensor, predictor: Predictor, found: NDArray[np.bool_] | None) -> list[Map]:
     """Grad-CAM of every output, inside what is found of it."""
     from hilum.explanation.activation import activation_layer, class_activation
-    from hilum.explanation.case import DECIDED
     from hilum.inference.predictor import quantised
 
-    network, found = predictor.networks[0], predictor.prepared(x)
+    network = predictor.networks[0]
     layer = activation_layer(network, x)
-    where = [one >= DECIDED if found.ndim > 1 and (one >= DECIDED).any() else None for one in found]
+    where = [
+        found[k] if found is not None and found[k].any() else None
+        for k in range(len(predictor.plan.data.outputs))
+    ]
     return [quantised(class_activation(network, x, k, layer, inside)) for k, inside in enumerate(where)]
 
 

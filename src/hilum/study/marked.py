@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hilum.study.names import counted, listed
-from hilum.study.study import Case, Finding, Study
+from hilum.study.study import NODULE, Case, Finding, Mark, Study
 from hilum.study.survey import Facts
 
 EDGES_MM = (0.0, 6.0, 8.0, 15.0, math.inf)
@@ -20,10 +20,11 @@ _WIDTHS = ("below 6", "6 to 8", "8 to 15", "15 and more")
 
 def mark_summary(study: Study) -> dict[str, Any]:
     """Number of marks, scans with marks, fewest and most a scan, diameters in mm; empty without marks."""
-    counts = [len(case.marks) for case in study.cases if case.marks is not None]
-    wide = sorted(mark.diameter_mm for case in study.cases for mark in case.marks or ())
+    counts = [len(_nodules(case)) for case in study.cases if case.marks is not None]
+    wide = sorted(mark.diameter_mm for case in study.cases for mark in _nodules(case))
     if not wide:
         return {}
+    others = sum(len(case.marks or ()) for case in study.cases) - len(wide)
     numbers = np.histogram(wide, EDGES_MM)[0].tolist()
     return {
         "marks": len(wide),
@@ -33,7 +34,13 @@ def mark_summary(study: Study) -> dict[str, Any]:
         "most": max(counts),
         "diameter_mm": {"smallest": wide[0], "median": float(np.median(wide)), "largest": wide[-1]},
         "by_diameter_mm": dict(zip(_WIDTHS, numbers, strict=True)),
+        **({"other_findings": others} if others else {}),
     }
+
+
+def _nodules(case: Case) -> tuple[Mark, ...]:
+    """The marks of nodules: tables such as LUNA16's list findings that count for nothing, too."""
+    return tuple(mark for mark in case.marks or () if mark.kind == NODULE)
 
 
 def mark_lines(study: Study) -> list[str]:
@@ -45,7 +52,8 @@ def mark_lines(study: Study) -> list[str]:
     classes = ", ".join(f"{name}: {number:,}" for name, number in found["by_diameter_mm"].items())
     return [
         f"Marks: {found['marks']:,} in {found['scans_with_marks']:,} of {found['scans']:,} volumes, "
-        f"{found['fewest']} to {found['most']} each",
+        f"{found['fewest']} to {found['most']} each"
+        + (f"; {found['other_findings']:,} other findings" if "other_findings" in found else ""),
         f"  diameters {wide['smallest']:.1f} to {wide['largest']:.1f} mm, median {wide['median']:.1f}; "
         f"by mm: {classes}",
     ]
@@ -53,7 +61,7 @@ def mark_lines(study: Study) -> list[str]:
 
 def mark_findings(study: Study, facts: Mapping[str, Facts]) -> tuple[Finding, ...]:
     """Marks made twice, marks that a scan's voxels are too coarse for, scans that are no Hounsfield units."""
-    marked = [case for case in study.cases if case.marks]
+    marked = [case for case in study.cases if _nodules(case)]
     twice = tuple(case.name for case in marked if _doubled(case))
     seen = [(case, facts[case.name]) for case in marked if case.name in facts]
     coarse = tuple(case.name for case, fact in seen if _too_coarse(case, fact))
@@ -82,7 +90,7 @@ def mark_findings(study: Study, facts: Mapping[str, Facts]) -> tuple[Finding, ..
 def _doubled(case: Case) -> bool:
     return any(
         math.dist(one.centre, two.centre) < max(one.diameter_mm, two.diameter_mm) / 2
-        for one, two in combinations(case.marks or (), 2)
+        for one, two in combinations(_nodules(case), 2)
     )
 
 
@@ -90,4 +98,4 @@ def _too_coarse(case: Case, fact: Facts) -> bool:
     if not fact.spacing.known:
         return False
     finest = LEAST_VOXELS * max(fact.spacing.sizes) * (1e-3 if fact.spacing.unit == "um" else 1.0)
-    return any(mark.diameter_mm < finest for mark in case.marks or ())
+    return any(mark.diameter_mm < finest for mark in _nodules(case))

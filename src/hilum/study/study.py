@@ -60,13 +60,16 @@ class MaskSource:
     votes: int = 1
 
 
+NODULE = "nodule"
+
+
 @dataclass(frozen=True)
 class Mark:
     """A mark in the world: centre (x, y, z) and diameter in mm, with a name for its kind."""
 
     centre: tuple[float, float, float]
     diameter_mm: float
-    kind: str = "nodule"
+    kind: str = NODULE
 
 
 @dataclass(frozen=True)

@@ -310,7 +310,9 @@ class _Tables:
     def write(self, evaluation: Path | None, predictions: Path) -> None:
         """Write all tables; those that need marks to `evaluation`."""
         if evaluation is not None:
-            files.write_rows(evaluation / "candidates.csv", files.CANDIDATE_COLUMNS, self.candidates)
+            marked = {row["case"] for row in self.cases}
+            judged = [row for row in self.candidates if row["seriesuid"] in marked]
+            files.write_rows(evaluation / "candidates.csv", files.CANDIDATE_COLUMNS, judged)
             files.write_rows(evaluation / "nodules.csv", files.NODULE_COLUMNS, self.nodules)
             files.write_rows(evaluation / "cases.csv", files.CASE_COLUMNS, self.cases)
         columns = [

@@ -36,10 +36,12 @@ def mask_sections(run: Run, study: Study) -> list[Section]:
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table that this run wrote; numbers as numbers, empty cells as NaN."""
+    """The rows of a table that this run wrote; numbers as numbers, names as text, empty cells as NaN."""
     import pandas as pd
 
-    return [{str(key): value for key, value in row.items()} for row in pd.read_csv(path).to_dict("records")]
+    names = dict.fromkeys(("case", "group", "target", "unit"), str)
+    table = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def _with_areas(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from hilum.inference.predictor import make_predictor
 from hilum.planning.plan import Plan
 from hilum.study.masks import read_case_image
 from hilum.study.study import Case, Mark, Study
-from hilum.tasks.candidates import candidates_in, status_of
+from hilum.tasks.candidates import candidates_in, radius_mm, status_of
 from hilum.tasks.scans import Scan, nodule_marks, other_marks, read_scan
 from hilum.training.budget import MOST_FOLLOWED
 from hilum.training.prepare import normalise
@@ -153,7 +153,7 @@ def _some(
 
 def _clear(place: NDArray[np.float64], case: Case) -> bool:
     return all(
-        float(np.linalg.norm(place - np.asarray(mark.centre))) > mark.diameter_mm / 2 + CLEAR_MM
+        float(np.linalg.norm(place - np.asarray(mark.centre))) > radius_mm(mark) + CLEAR_MM
         for mark in case.marks or ()
     )
 

@@ -23,14 +23,13 @@ from hilum.ct.morphology import dilate
 from hilum.errors import ImageError
 from hilum.image.image import Image
 from hilum.planning.plan import DataPlan
-from hilum.study.study import Case, Mark
+from hilum.study.study import NODULE, Case, Mark
 from hilum.training.prepare import normalise, resize, working_shape
 
 logger = logging.getLogger(__name__)
 # The lung mask ends at the pleura; a nodule that sits on it has its centre up to this far outside.
 REACH_MM = 4.0
 _MASKS = {"ball": ball_mask, "adaptive": adaptive_mask, "slices": slices_mask}
-NODULE = "nodule"
 KEPT = 200
 _packed: dict[str, tuple[Lungs, bytes]] = {}
 

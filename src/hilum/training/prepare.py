@@ -28,11 +28,7 @@ def prepare_image(image: Image, data: DataPlan) -> Tensor:
     Raises ImageError for NaN or infinite pixels, for channels that cannot be matched, and for a flat image
     where the plan is for volumes.
     """
-    if len(image.shape) == 2 and (data.neighbours or data.dims == 3):
-        raise ImageError(
-            f"{image.path}: is one flat image of {image.shape[0]} x {image.shape[1]}; this plan is for "
-            "volumes of several slices"
-        )
+    check_axes(image.shape, data, str(image.path))
     x = torch.from_numpy(np.ascontiguousarray(image.array, dtype=np.float32))
     if image.array.dtype.kind == "f" and not bool(torch.isfinite(x).all()):
         raise ImageError(f"{image.path}: holds NaN or infinite pixels; replace them, for example by 0")
@@ -44,6 +40,15 @@ def prepare_image(image: Image, data: DataPlan) -> Tensor:
     if not bool(torch.isfinite(x).all()):
         raise ImageError(f"{image.path}: holds values too large to be normalised; scale them down")
     return x
+
+
+def check_axes(shape: Sequence[int], data: DataPlan, name: str) -> None:
+    """Raise ImageError for a flat image where the plan is for volumes."""
+    if len(shape) == 2 and (data.neighbours or data.dims == 3):
+        raise ImageError(
+            f"{name}: is one flat image of {shape[0]} x {shape[1]}; this plan is for volumes of "
+            "several slices"
+        )
 
 
 def match_channels(x: Tensor, channels: int, name: str) -> Tensor:

@@ -20,7 +20,7 @@ from hilum.image.resampling import needed_part, resized_window
 from hilum.image.spacing import Spacing
 from hilum.image.thumbnail import as_numbers, thumbnail, tissue_mask
 from hilum.planning.plan import DataPlan
-from hilum.training.prepare import match_channels, normalise, working_shape
+from hilum.training.prepare import check_axes, match_channels, normalise, working_shape
 
 logger = logging.getLogger(__name__)
 # Up to here light and intensities are those of every pixel; beyond, of a thumbnail and of sampled windows.
@@ -96,8 +96,9 @@ def working_image(
 ) -> WorkingImage:
     """A pyramid made ready for a plan: its shape, level, background light, statistics and tissue.
 
-    Raises ImageError where its channels or spacing do not fit the plan.
+    Raises ImageError where its axes, channels or spacing do not fit the plan.
     """
+    check_axes(pyramid.shape, data, shown(pyramid.path))
     height, width = working_shape(pyramid.shape, data, spacing or pyramid.spacing)
     factor = min(own / new for own, new in zip(pyramid.shape, (height, width), strict=True))
     level = pyramid.level_for(max(1.0, factor / LEAST_MEANS))

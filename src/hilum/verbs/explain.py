@@ -7,19 +7,25 @@ import io
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from hilum.errors import HilumError
 from hilum.explanation.case import CaseExplanation, Question, explain_case
 from hilum.explanation.choice import choose
+from hilum.explanation.decision import Decide, Found, at_half
 from hilum.files import whole_file, write_text
 from hilum.inference.engines import ENGINES
-from hilum.inference.predictor import Predictor
+from hilum.inference.keeping import level_counts
+from hilum.inference.predictor import Predictor, enlarged, quantised
 from hilum.models.features import feature_layers
+from hilum.planning.plan import Plan
 from hilum.reporting.blocks import Section
 from hilum.reporting.explanations import (
     activation_picture,
@@ -32,10 +38,15 @@ from hilum.reporting.explanations import (
 )
 from hilum.reporting.overlay import Pixels
 from hilum.reporting.page import write_report
+from hilum.scoring.thresholds import Cut
 from hilum.study.masks import read_case_image
 from hilum.study.names import counted
 from hilum.study.study import Case
+from hilum.tasks.classify import final_decision
+from hilum.tasks.decisions import Decision, calibrated, called
+from hilum.tasks.mask_decisions import cuts_of, decided, final_presence, final_thresholds
 from hilum.training.run import Run, check_new, open_run
+from hilum.verbs.huge import huge
 from hilum.verbs.predict import find_cases, load_predictor
 
 logger = logging.getLogger(__name__)
@@ -92,11 +103,13 @@ def explain(
         layer=choose(cam_layer, known, "layer")[0] if cam_layer else None,
         occlusion=occlusion,
         network=network,
+        decide=decide_as(opened),
     )
     left_out: list[str] = []
     rows: list[dict[str, Any]] = []
     sections: list[Section] = []
-    for index, case in enumerate(_explained(cases, predictor, question, left_out if skip_bad else None)):
+    stream = _explained(cases, opened, predictor, question, left_out if skip_bad else None)
+    for index, case in enumerate(stream):
         _write_pictures(out / case.name, case)
         rows += case_rows(case)
         if index < SHOWN:
@@ -110,6 +123,36 @@ def explain(
     return Explained(out, page, tuple(rows), tuple(left_out))
 
 
+def decide_as(run: Run, presence: bool = True) -> Decide:
+    """How `hilum predict` decides on new images of a run; of huge ones without asking for `presence`.
+
+    Raises RunError where its thresholds are damaged.
+    """
+    if run.plan.task == "segment":
+        gates = final_presence(run) if presence else [0.0] * len(run.plan.data.outputs)
+        return partial(_masks, run.plan.data.outputs, final_thresholds(run), gates)
+    if run.plan.task == "classify":
+        return partial(_called, final_decision(run), run.plan)
+    return at_half
+
+
+def _masks(
+    targets: Sequence[str],
+    cuts: Sequence[Cut],
+    gates: Sequence[float],
+    probability: NDArray[np.float32],
+    shape: tuple[int, ...],
+) -> Found:
+    working = quantised(probability)
+    own = cuts_of(cuts, partial(level_counts, working))
+    return np.stack(list(decided(targets, enlarged(working, shape), own, gates).values()))
+
+
+def _called(decision: Decision, plan: Plan, probability: NDArray[np.float32], _: tuple[int, ...]) -> Found:
+    values = calibrated(np.asarray(probability[None], np.float64), decision, plan)
+    return np.asarray(called(values, decision, plan)[0])
+
+
 def _network(run: Run, fold: int | None) -> int:
     """Place of a fold's network among those that are trained."""
     trained = run.trained_folds()
@@ -121,11 +164,12 @@ def _network(run: Run, fold: int | None) -> int:
 
 
 def _explained(
-    cases: Sequence[Case], predictor: Predictor, question: Question, left_out: list[str] | None
+    cases: Sequence[Case], run: Run, predictor: Predictor, question: Question, left_out: list[str] | None
 ) -> Iterator[CaseExplanation]:
     for case in cases:
         try:
-            found = explain_case(case.name, read_case_image(case), predictor, question)
+            asked = replace(question, decide=decide_as(run, presence=False)) if huge(case) else question
+            found = explain_case(case.name, read_case_image(case), predictor, asked)
         except HilumError as error:
             if left_out is None:
                 raise

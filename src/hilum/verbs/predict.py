@@ -17,7 +17,7 @@ from hilum.exchange.bundle import opened as open_run_or_bundle
 from hilum.exchange.dicom_seg import check_dicom_seg, write_dicom_segs
 from hilum.exchange.submissions import start_submission
 from hilum.files import read_json, write_json
-from hilum.image.pyramid import is_zarr
+from hilum.image.pyramid import is_field, is_zarr
 from hilum.inference.engines import ENGINES
 from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
@@ -87,6 +87,10 @@ def predict(
         check_dicom_seg()
     found = find_cases([images] if isinstance(images, str | Path) else images, opened.plan)
     cases, left_out = _sound(found, skip_bad)
+    if geojson or coco:
+        _check_whole(cases)
+    if collected:
+        collected.check(cases)
     predictor = load_predictor(opened, device)
     blocks = Blocks(opened, Path(out), skip_glass)
     ended: list[HilumError | KeyboardInterrupt] = []
@@ -120,6 +124,17 @@ def _sound(cases: Sequence[Case], skip_bad: bool) -> tuple[list[Case], list[str]
     for finding in errors:
         logger.warning("left out: %s", finding.message)
     return [case for case in cases if case.name not in bad], [finding.message for finding in errors]
+
+
+def _check_whole(cases: Sequence[Case]) -> None:
+    """Raise StudyError for fields of slides: outlines of them would lie in the corner of their slide."""
+    slides = dict.fromkeys(case.image.path for case in cases if is_field(case.image.entry))
+    if slides:
+        paths = " ".join(str(path) for path in [*slides][:3])
+        raise StudyError(
+            f"{counted(len(slides), 'annotated slide')} would be predicted field by field, and outlines "
+            f"would not lie where they belong; name the slides themselves: hilum predict RUN {paths} ..."
+        )
 
 
 def _folder(case: Case) -> Path:
