@@ -151,16 +151,22 @@ def test_a_jpeg_mask_that_a_training_reads_is_replaced_when_it_has_ended(
     assert again.easel.waiting() == []
 
 
-def test_targets_in_one_file_keep_their_values(tmp_path, write, desk_of, disc):
+@pytest.fixture
+def shared(tmp_path, write, desk_of, disc):
+    """A study whose two targets lie in one file as 1 and 2, opened, and the names of both."""
     folder = write(tmp_path / "s", {"images/a.png": 0, "images/b.png": 1})
     (folder / "masks").mkdir()
     array = disc(SIZE, (12, 12), 6).astype(np.uint8) + 2 * disc(SIZE, (30, 40), 6).astype(np.uint8)
     for name in "ab":
         Pillow.fromarray(array).save(folder / f"masks/{name}.png")
     desk = desk_of(folder)
-    one, two = desk.view.study.targets
+    return desk, *desk.view.study.targets
+
+
+def test_targets_in_one_file_keep_their_values(shared, disc):
+    desk, one, two = shared
     painted(desk, "a", one, disc(SIZE, (30, 40), 3))
-    found = np.asarray(Pillow.open(folder / "masks/a.png"))
+    found = np.asarray(Pillow.open(desk.folder / "masks/a.png"))
     assert found[30, 40] == 1
     assert found[30, 45] == 2
     assert not desk.easel.open("a", two).mask[30, 40]
@@ -300,18 +306,6 @@ def test_an_image_to_predict_that_is_painted_is_learnt_from_and_scored(tmp_path,
     folds = make_folds(open_study(folder))
     assert folds.by == "group"
     assert sorted(name for fold in folds.folds for name in fold.test) == ["0_1", "1_1", "2_1", "9_1"]
-
-
-@pytest.fixture
-def shared(tmp_path, write, desk_of, disc):
-    """A study whose two targets lie in one file as 1 and 2, opened, and the names of both."""
-    folder = write(tmp_path / "s", {"images/a.png": 0, "images/b.png": 1})
-    (folder / "masks").mkdir()
-    array = disc(SIZE, (12, 12), 6).astype(np.uint8) + 2 * disc(SIZE, (30, 40), 6).astype(np.uint8)
-    for name in "ab":
-        Pillow.fromarray(array).save(folder / f"masks/{name}.png")
-    desk = desk_of(folder)
-    return desk, *desk.view.study.targets
 
 
 def test_saving_a_target_leaves_those_that_share_its_file_open_as_they_were(shared, disc):

@@ -18,7 +18,7 @@ from hilum.image.readers import probe
 from hilum.image.runlength import decode, encode
 from hilum.planning.plan import Plan
 from hilum.scoring.overlap import overlap
-from hilum.study.names import natural, stem
+from hilum.study.names import listed, natural, stem
 from hilum.study.study import Case
 
 FILE = "submission.csv"
@@ -42,8 +42,9 @@ class KaggleRle:
         volumes = [str(case.image) for case in cases if _is_volume(case)]
         if volumes:
             raise HilumError(
-                f"--submission kaggle-rle: {len(volumes)} of the images are volumes ({_listed(volumes)}); it "
-                "holds masks of flat images: leave them out, or predict without --submission"
+                f"--submission kaggle-rle: {len(volumes)} of the images are volumes "
+                f"({listed(volumes, _NAMED)}); it holds masks of flat images: "
+                "leave them out, or predict without --submission"
             )
 
     def add(self, case: Case, decided: Mapping[str, NDArray[np.bool_]]) -> None:
@@ -66,11 +67,11 @@ def _check_unique(cases: Sequence[Case]) -> None:
     named: dict[str, list[str]] = defaultdict(list)
     for case in cases:
         named[stem(case.image.path)].append(str(case.image))
-    twice = [f"{name}: {_listed(images)}" for name, images in named.items() if len(images) > 1]
+    twice = [f"{name}: {listed(images, _NAMED)}" for name, images in named.items() if len(images) > 1]
     if twice:
         raise HilumError(
             f"--submission kaggle-rle: names images by their file's name, and {len(twice)} of these names "
-            f"are there more than once ({_listed(twice, '; ')}); rename the files, or predict their folders "
+            f"are there more than once ({listed(twice, _NAMED)}); rename the files, or predict their folders "
             "one by one"
         )
 
@@ -81,11 +82,6 @@ def _is_volume(case: Case) -> bool:
         return len(probe(case.image.path, case.image.entry, case.image.index).shape) > 2
     except ImageError:
         return False
-
-
-def _listed(words: Sequence[str], between: str = ", ") -> str:
-    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
-    return between.join(words[:_NAMED]) + more
 
 
 def start(plan: Plan) -> KaggleRle:

@@ -17,7 +17,6 @@ from hilum.planning.plan import Plan
 from hilum.planning.rules import drop_quiet_time, drop_stages, fill_normalisation, plan_device, plan_time
 from hilum.study.study import Study
 
-# Settings that other choices depend on, so they are taken before these.
 # What coarse stages are planned for; they hold for no other resolution, patch or network.
 STAGED = (
     "data.dims",
@@ -29,6 +28,7 @@ STAGED = (
     "training.patch",
     "training.whole",
 )
+# Settings that other choices depend on, so they are taken before these.
 TIMING = ("training.cpu_s", "training.minutes", "training.steps", "training.threads", "training.precision")
 
 
@@ -85,9 +85,8 @@ def _apply_line(draft: Draft, wishes: Wishes, cases: int) -> None:
     """What the command line says besides `--set`, over what a file says."""
     if wishes.minutes or wishes.steps:
         plan_time(draft, wishes.minutes, wishes.steps, cases)
-    device = find_device(wishes.device)
-    if wishes.device != "auto" and draft.get("training.device") != device.kind:
-        plan_device(draft, device)
+    if wishes.device not in ("auto", draft.get("training.device")):
+        plan_device(draft, find_device(wishes.device))
     if wishes.group_by:
         draft.set("data.group_by", wishes.group_by, "asked for")
 

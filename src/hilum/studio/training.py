@@ -13,7 +13,7 @@ from hilum.studio.desk import Desk
 from hilum.studio.rounds import all_rounds, next_name
 from hilum.study.splits import Fold, Splits, write_splits
 from hilum.study.study import Study
-from hilum.tasks.decisions import ordered_classes
+from hilum.tasks.decisions import planned_outputs
 from hilum.training.run import Run
 
 JOB = "train"
@@ -80,15 +80,9 @@ def startable(desk: Desk) -> Run | None:
     run = desk.run
     if run is None:
         return None
-    return run if tuple(run.plan.data.outputs) == planned_outputs(desk.view.study) else None
-
-
-def planned_outputs(study: Study) -> tuple[str, ...]:
-    """The outputs that a network of this study is planned with: of two classes the one looked for alone."""
-    classes = ordered_classes(study.classes)
-    if study.exclusive and len(classes) == 2:
-        return classes[-1:]
-    return classes or study.targets
+    study = desk.view.study
+    wanted = planned_outputs(study.classes, study.exclusive) or study.targets
+    return run if tuple(run.plan.data.outputs) == wanted else None
 
 
 def extended(old: Splits, study: Study) -> Splits | None:

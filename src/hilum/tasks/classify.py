@@ -34,6 +34,7 @@ from hilum.tasks.decisions import (
     labels_of,
     learn_decision,
     ordered_classes,
+    planned_outputs,
     rule_of,
 )
 from hilum.tasks.exploration import explore
@@ -66,8 +67,8 @@ class Classify(OneNetwork):
     ) -> None:
         """One size for all images, a small network to match, augmentation from the framing."""
         classes = ordered_classes(study.classes)
-        binary = study.exclusive and len(classes) == 2
-        outputs = classes[-1:] if binary else classes
+        outputs = planned_outputs(study.classes, study.exclusive)
+        binary = len(outputs) < len(classes)
         rules.plan_data(draft, fingerprint, outputs, folds, folds_reason)
         if binary:
             draft.set("data.outputs", list(outputs), f"what is looked for; {classes[0]} is its absence")

@@ -99,6 +99,16 @@ def ordered_classes(classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(classes)
 
 
+def planned_outputs(classes: Sequence[str], exclusive: bool) -> tuple[str, ...]:
+    """What a network answers: of two classes that exclude each other the one looked for, else every class.
+
+    >>> planned_outputs(["normal", "sick"], exclusive=True), planned_outputs(["a", "b"], exclusive=False)
+    (('sick',), ('a', 'b'))
+    """
+    ordered = ordered_classes(classes)
+    return ordered[-1:] if exclusive and len(ordered) == 2 else ordered
+
+
 def _healthy(name: str) -> bool:
     words = name.lower().replace("_", " ").replace("-", " ")
     return words in _HEALTHY or words.startswith(("no ", "non ", "not ", "normal "))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from hilum.errors import RunError
 from hilum.files import read_json, write_json
+from hilum.inference.keeping import level_counts
+from hilum.inference.predictor import enlarged
 from hilum.planning.plan import Plan
 from hilum.scoring.thresholds import (
     Cut,
@@ -88,6 +91,18 @@ def decided(
         if gates[k] > 0 and presence_score(probability[k]) < gates[k]:
             masks[target] = np.zeros_like(masks[target])
     return masks
+
+
+def decided_whole(
+    targets: Sequence[str],
+    working: NDArray[np.uint8],
+    shape: tuple[int, ...],
+    cuts: Sequence[Cut],
+    gates: Sequence[float],
+) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.uint8], list[float]]:
+    """Masks of an image of a shape, its levels (K, *shape) and thresholds, from levels (K, *S') as kept."""
+    probability, own = enlarged(working, shape), cuts_of(cuts, partial(level_counts, working))
+    return decided(targets, probability, own, gates), probability, own
 
 
 def fit_decisions(plan: Plan, seen: Sequence[Mapping[str, Seen]]) -> Decisions:

@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,7 @@ from hilum.study.study import Case, Study
 from hilum.study.survey import Facts
 from hilum.tasks.huge_masks import deliver_blocks
 from hilum.tasks.mask_decisions import (
-    cuts_of,
-    decided,
+    decided_whole,
     final_presence,
     final_thresholds,
     fit_decisions,
@@ -194,8 +192,7 @@ class Segment(OneNetwork):
     ) -> list[CaseScore]:
         targets = run.plan.data.outputs
         image, working = read_case_image(case), kept(run.evaluation / "probabilities", case.name)
-        probability, own = enlarged(working, image.shape), cuts_of(cuts, partial(level_counts, working))
-        masks = decided(targets, probability, own, gates)
+        masks, probability, own = decided_whole(targets, working, image.shape, cuts, gates)
         truth, known = read_masks(case, targets, image.shape)
         rows = measure_case(tables, case.name, case.group, image, masks, probability)
         tables.expected.update(expected_dices(case.name, masks, probability))
@@ -216,9 +213,7 @@ class Segment(OneNetwork):
                 deliver_blocks(one, targets, (cuts, gates), quality, delivery, tables)
                 continue
             working = quantised(one.probability)
-            probability = enlarged(working, one.image.shape)
-            own = cuts_of(cuts, partial(level_counts, working))
-            masks = decided(targets, probability, own, gates)
+            masks, probability, own = decided_whole(targets, working, one.image.shape, cuts, gates)
             rows = measure_case(tables, one.case.name, one.case.group, one.image, masks, probability)
             add_quality(rows, foretold(quality, expected_dices(one.case.name, masks, probability)))
             write_masks(delivery.out, one.case.name, one.image, masks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hilum.image.tiles import tile_slices
 from hilum.planning.plan import Plan, TrainingPlan
 from hilum.training.batches import Batch
 from hilum.training.losses import Wanted, activate, find_loss
@@ -170,14 +170,10 @@ def _by_slice(network: nn.Module, sample: Sample, plan: Plan) -> Tensor:
 
 
 def _by_block(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
-    """Logits (B, K, Z, Y, X) of volumes, block by block as memory allows; the last ones are moved inside."""
-    blocks = [min(size, _BLOCKS * side) for size, side in zip(x.shape[2:], plan.training.patch, strict=True)]
-    axes = [
-        [slice(at, at + block) for at in sorted({*range(0, size - block, block), size - block})]
-        for size, block in zip(x.shape[2:], blocks, strict=True)
-    ]
+    """Logits (B, K, Z, Y, X) of volumes, block by block as memory allows."""
+    block = [_BLOCKS * side for side in plan.training.patch]
     logits = torch.zeros(len(x), len(plan.data.outputs), *x.shape[2:])
-    for place in itertools.product(*axes):
+    for place in tile_slices(x.shape[2:], block, [0] * len(block)):
         inside = (slice(None), slice(None), *place)
         logits[inside] = _logits(network, x[inside], plan)
     return logits

@@ -22,8 +22,7 @@ from hilum.explanation.choice import choose
 from hilum.explanation.decision import Decide, Found, at_half
 from hilum.files import whole_file, write_text
 from hilum.inference.engines import ENGINES
-from hilum.inference.keeping import level_counts
-from hilum.inference.predictor import Predictor, enlarged, quantised
+from hilum.inference.predictor import Predictor, quantised
 from hilum.models.features import feature_layers
 from hilum.planning.plan import Plan
 from hilum.reporting.blocks import Section
@@ -44,7 +43,7 @@ from hilum.study.names import counted
 from hilum.study.study import Case
 from hilum.tasks.classify import final_decision
 from hilum.tasks.decisions import Decision, calibrated, called
-from hilum.tasks.mask_decisions import cuts_of, decided, final_presence, final_thresholds
+from hilum.tasks.mask_decisions import decided_whole, final_presence, final_thresholds
 from hilum.training.run import Run, check_new, open_run
 from hilum.verbs.huge import huge
 from hilum.verbs.predict import find_cases, load_predictor
@@ -143,9 +142,8 @@ def _masks(
     probability: NDArray[np.float32],
     shape: tuple[int, ...],
 ) -> Found:
-    working = quantised(probability)
-    own = cuts_of(cuts, partial(level_counts, working))
-    return np.stack(list(decided(targets, enlarged(working, shape), own, gates).values()))
+    masks, _, _ = decided_whole(targets, quantised(probability), shape, cuts, gates)
+    return np.stack(list(masks.values()))
 
 
 def _called(decision: Decision, plan: Plan, probability: NDArray[np.float32], _: tuple[int, ...]) -> Found:

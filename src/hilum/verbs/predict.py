@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from hilum.study.masks import read_case_image
 from hilum.study.names import counted, is_image, stem, unique_names
 from hilum.study.open import understand
 from hilum.study.study import Case, Source, Study
+from hilum.tasks.classify import common_folder
 from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
 from hilum.training.inputs import trained_on
 from hilum.training.run import Run, load_network
@@ -119,7 +119,7 @@ def _sound(cases: Sequence[Case], skip_bad: bool) -> tuple[list[Case], list[str]
     """
     errors = check_cases(cases)
     if errors and not skip_bad:
-        raise ImageError(error_text(Path(os.path.commonpath([_folder(case) for case in cases])), errors))
+        raise ImageError(error_text(common_folder(cases), errors))
     bad = {name for finding in errors for name in finding.cases}
     for finding in errors:
         logger.warning("left out: %s", finding.message)
@@ -135,10 +135,6 @@ def _check_whole(cases: Sequence[Case]) -> None:
             f"{counted(len(slides), 'annotated slide')} would be predicted field by field, and outlines "
             f"would not lie where they belong; name the slides themselves: hilum predict RUN {paths} ..."
         )
-
-
-def _folder(case: Case) -> Path:
-    return case.image.path.absolute().parent
 
 
 def _cut_short(error: HilumError | KeyboardInterrupt, out: Path, done: int) -> BaseException:
