@@ -127,6 +127,6 @@ def test_damaged_files_are_images_or_hilum_errors(name, tmp_path):
     assert outcome(path, entry)[0] is Image
     for number in range(MUTANTS):
         path.write_bytes(mutant(SEEDS[name], generator))
-        start = time.monotonic()
+        start = time.process_time()
         outcome(path, entry, index=None if number % 3 else 1)
-        assert time.monotonic() - start < 5
+        assert time.process_time() - start < 5

@@ -186,11 +186,11 @@ def test_frames(tmp_path):
 def test_pixel_bomb(tmp_path, size):
     path = tmp_path / "bomb.png"
     path.write_bytes(png(*size, 1, 0, b"\0" * 1000))
-    start = time.monotonic()
+    start = time.process_time()
     for verb in (read_image, probe):
         with pytest.raises(ImageError, match="limit of 400 million"):
             verb(path)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_small_file_with_a_large_claim(tmp_path):

@@ -315,10 +315,10 @@ def test_directory_loop(tmp_path, length):
 )
 def test_lying_headers(tmp_path, tags, message):
     (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 24) + bytes(16) + directory(tags, 0))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ImageError, match=message):
         read_image(tmp_path / "a.tif")
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

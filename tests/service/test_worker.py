@@ -1,3 +1,4 @@
+import threading
 from concurrent.futures import CancelledError
 from types import SimpleNamespace
 
@@ -8,7 +9,8 @@ pytest.importorskip("prometheus_client")
 pytest.importorskip("fastapi")
 
 from hilum.inference.predictor import make_predictor
-from hilum.service.answers import RefusedError, suffix_of
+from hilum.service.answers import RefusedError, predict_together, suffix_of
+from hilum.service.app import make_app
 from hilum.service.limits import Limits
 from hilum.service.metrics import Metrics
 from hilum.service.worker import Job, Worker
@@ -65,6 +67,23 @@ def test_what_a_library_raises_becomes_500(worker, tmp_path, picture, monkeypatc
     worker.stop()
 
 
+def test_an_answer_that_does_not_come_in_time_is_504(phantom_run, worker, picture, monkeypatch):
+    testclient = pytest.importorskip("fastapi.testclient")
+    limits, allowed = Limits(seconds=0.2), threading.Event()
+
+    def slow(*given):
+        allowed.wait(60)
+        return predict_together(*given)
+
+    monkeypatch.setattr("hilum.service.worker.predict_together", slow)
+    app = make_app(phantom_run, worker, limits, worker.metrics, token="secret")
+    with testclient.TestClient(app, headers={"Authorization": "Bearer secret"}) as client:
+        late = client.post("/predict", files={"file": picture.read_bytes()})
+        allowed.set()
+    assert late.status_code == 504
+    assert late.json() == {"error": "no answer within 0.2 s"}
+
+
 def test_a_request_that_was_given_up_is_not_predicted(worker, tmp_path):
     job = job_of(tmp_path, 0, b"x")
     job.future.cancel()
@@ -75,8 +94,6 @@ def test_a_request_that_was_given_up_is_not_predicted(worker, tmp_path):
 
 
 def test_images_of_one_shape_go_together_with_the_same_answers(worker):
-    from hilum.service.answers import predict_together
-
     rng = np.random.default_rng(0)
     import torch
 
