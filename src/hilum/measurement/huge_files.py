@@ -20,7 +20,7 @@ from hilum.measurement.objects import Objects
 from hilum.measurement.spool import Row
 from hilum.measurement.stitching import Stitcher
 from hilum.measurement.table import rows_of
-from hilum.study.encodings import Coding, are_flat, coding_of_values
+from hilum.study.coding import Coding, are_flat, coding_of_values
 from hilum.study.study import Encoding
 
 log = logging.getLogger(__name__)

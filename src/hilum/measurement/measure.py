@@ -15,7 +15,8 @@ from hilum.measurement.huge_files import measure_huge, problem_with
 from hilum.measurement.objects import Objects
 from hilum.measurement.spool import Row
 from hilum.measurement.table import measure_masks, rows_of
-from hilum.study.encodings import Coding, find_coding, inside, open_mask
+from hilum.study.coding import Coding, find_coding
+from hilum.study.inside import inside, open_mask
 from hilum.study.listing import list_with_zarrs
 from hilum.study.study import Source
 

@@ -90,7 +90,7 @@ def _coded(base: Image, place: Place, mask: Mask) -> Image:
 
 
 def _inside(array: NDArray[np.uint8], encoding: Encoding) -> Mask:
-    from hilum.study.encodings import inside
+    from hilum.study.inside import inside
 
     return inside(Image(array), encoding)
 

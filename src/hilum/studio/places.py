@@ -13,7 +13,7 @@ from hilum.files import write_text
 from hilum.image.readers import probe
 from hilum.image.writers import write_image
 from hilum.studio.view import SLICES, View
-from hilum.study.encodings import luminance, open_mask
+from hilum.study.inside import luminance, open_mask
 from hilum.study.layouts.tables import NAME as TABLE
 from hilum.study.layouts.tables import read_rows
 from hilum.study.listing import Listing

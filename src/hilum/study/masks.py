@@ -14,7 +14,7 @@ from hilum.image.alignment import Placed, difference, is_placed, turn_onto, turn
 from hilum.image.image import Image
 from hilum.image.readers import Header, probe, read_image
 from hilum.image.spacing import Spacing
-from hilum.study.encodings import inside, open_mask
+from hilum.study.inside import inside, open_mask
 from hilum.study.study import Case, Encoding, MaskSource, Source
 
 

@@ -16,7 +16,7 @@ from hilum.errors import HilumError, ImageError, StudyError
 from hilum.files import as_text
 from hilum.image.image import Geometry, Image
 from hilum.image.spacing import Spacing
-from hilum.study.encodings import luminance
+from hilum.study.inside import luminance
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Finding, Study
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from hilum.errors import ImageError
-from hilum.study.encodings import looks_like_mask
+from hilum.study.coding import looks_like_mask
 from hilum.study.layouts.pairs import keyed, paired_study, plain_stem
 from hilum.study.listing import Listing
 from hilum.study.names import is_image_word, split_word, stem, target_name

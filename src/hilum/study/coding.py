@@ -1,0 +1,306 @@
+"""How the mask files of one target say "inside": found by looking at a sample of them."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.errors import ImageError, StudyError
+from hilum.image.image import Image
+from hilum.image.limits import shown
+from hilum.image.readers import expand_palette, read_mask
+from hilum.image.tiff_colours import INVERTED
+from hilum.study.colours import (
+    COLOUR_TOLERANCE,
+    FEW,
+    Colour,
+    colour_name,
+    colours_of,
+    is_coloured,
+    merge_near,
+)
+from hilum.study.inside import luminance
+from hilum.study.study import Encoding, Source
+
+SAMPLE = 24
+_EVERY = 3000
+_RINGING = 0.97
+_FLAT = 0.6
+_AT_ENDS = 0.6
+_BLACK = 16
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How the mask files of one target are coded: its parts with names ("" for the target itself).
+
+    `numbered` says that each value is an object of its own; taken together they are one target. `doubt`
+    says why these may be no masks, `warnings` what else a person should know.
+    """
+
+    parts: tuple[tuple[str, Encoding], ...]
+    doubt: str = ""
+    numbered: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def find_coding(sources: Sequence[Source], sample: int = SAMPLE) -> Coding:
+    """How these mask files of one target are coded; what a person should know is logged too.
+
+    Unreadable files are passed over here; the study's check names them.
+    Raises StudyError where a mask has colours and depth at once, which nothing produces.
+    """
+    coding = coding_with_warnings(sources, sample)
+    for words in coding.warnings:
+        _log.warning("%s", words)
+    return coding
+
+
+def coding_with_warnings(sources: Sequence[Source], sample: int) -> Coding:
+    """The coding of mask files with its warnings, which are not logged here."""
+    step = max(1, -(-len(sources) // max(1, sample)))
+    images = [image for image in map(_indices, sources[::step]) if image is not None]
+    if not images:
+        return Coding((("", Encoding("threshold", 127.0)),), "no mask file could be read")
+    coding = _coding_of_files(sources, images)
+    return replace(coding, warnings=_inverted(images) + _left_out(sources, coding))
+
+
+def _coding_of_files(sources: Sequence[Source], images: Sequence[Image]) -> Coding:
+    """The coding of mask files, of which some were opened already."""
+    palette = any(image.palette is not None and not _grey_ramp(image.palette) for image in images)
+    opened = _indices
+    if palette:
+        values, elsewhere = _palette_values(_opened(sources, _indices))
+        if not elsewhere:
+            return _index_coding(values, True, lambda: values, lambda: _flat(images))
+        # Black, which is outside, is not index 0 in every file: the colours say what is what.
+        opened, images = _expanded_palette, list(map(expand_palette, images))
+    if any(map(is_coloured, images)):
+        return _colour_coding(_opened(sources, opened))
+    values = _values(images)
+    return _index_coding(
+        values,
+        False,
+        lambda: _values(_opened(sources, opened)) if len(values) <= FEW else values,
+        lambda: _flat(images),
+    )
+
+
+def _opened(sources: Sequence[Source], opened: Callable[[Source], Image | None]) -> Iterator[Image]:
+    """Mask files one after the other, no more than _EVERY; those that cannot be read are passed over."""
+    return (image for image in map(opened, sources[:_EVERY]) if image is not None)
+
+
+def _flat(images: Sequence[Image]) -> bool:
+    return are_flat(image.array[0] for image in images)
+
+
+def _inverted(images: Sequence[Image]) -> tuple[str, ...]:
+    """A warning where TIFF masks say that white is 0, as scans do: others may have meant the values."""
+    found = [image.path for image in images if image.path is not None and INVERTED in image.notes]
+    if not found:
+        return ()
+    return (
+        f"{shown(found[0])} and perhaps others say that 0 is white (WhiteIsZero) and are read inverted: 0 is "
+        "inside. Where their values are meant as they are, save them with 0 as black (BlackIsZero)",
+    )
+
+
+def _left_out(sources: Sequence[Source], coding: Coding) -> tuple[str, ...]:
+    """A warning where values or colours were collected from some of the files alone."""
+    if len(sources) <= _EVERY or all(encoding.kind == "threshold" for _, encoding in coding.parts):
+        return ()
+    return (
+        f"only the first {_EVERY:,} of {len(sources):,} mask files were looked at for values and colours; "
+        "those that occur in later files alone are left out",
+    )
+
+
+def _palette_values(images: Iterable[Image]) -> tuple[Counter[float], bool]:
+    """Indices with the number of their pixels, and whether in any file black is another index than 0."""
+    counts: Counter[float] = Counter()
+    elsewhere = False
+    for image in images:
+        own = _values([image])
+        counts.update(own)
+        elsewhere |= image.palette is not None and _is_elsewhere(image.palette, own)
+    return counts, elsewhere
+
+
+def _is_elsewhere(palette: NDArray[np.uint8], values: Iterable[float]) -> bool:
+    """Whether black is used under another index than 0 alone."""
+    dark = {int(index) for index in np.flatnonzero((palette <= _BLACK).all(axis=1))}
+    return bool(used := dark.intersection(map(int, values))) and 0 not in used
+
+
+def coding_of_values(values: Counter[float], flat: Callable[[], bool]) -> Coding:
+    """How a grey mask with these values, each with the number of its pixels, is coded.
+
+    `flat` is asked, where values leave it open, whether the mask `are_flat`.
+    """
+    return _index_coding(values, False, lambda: values, flat)
+
+
+def _index_coding(
+    values: Counter[float],
+    palette: bool,
+    collect: Callable[[], Counter[float]],
+    flat: Callable[[], bool],
+) -> Coding:
+    """Coding of grey or palette values from a sample; `collect` looks at every file, `flat` at neighbours."""
+    inside = sorted(value for value in values if value != 0)
+    whole = all(float(value).is_integer() and value > 0 for value in inside)
+    if len(inside) > FEW or not whole:
+        return _threshold_coding(values, flat)
+    if not palette and inside[:1] == [255] and len(inside) == 1:
+        return Coding((("", Encoding("threshold", 127.0)),))
+    inside = sorted(value for value in collect() if value != 0)
+    if len(inside) > FEW or (not palette and _ringing(values)):
+        return _threshold_coding(values, flat)
+    if len(inside) > 1 and (palette or inside[-1] != 1):
+        return Coding(tuple((f"index-{value:g}", Encoding("index", value)) for value in inside))
+    if palette and inside:
+        return Coding((("", Encoding("index", inside[0])),))
+    return Coding((("", _between(inside[0] if inside else 255.0)),))
+
+
+def _between(high: float) -> Encoding:
+    """The threshold halfway between 0 and `high`, as whole as the values are."""
+    return Encoding("threshold", float(high // 2) if high > 1 else high / 2)
+
+
+def _threshold_coding(values: Counter[float], flat: Callable[[], bool]) -> Coding:
+    """Many values: 0 and the highest with ringing between, numbered objects, or no mask at all."""
+    high = max(values)
+    if _numbers_objects(values, flat):
+        doubt = f"{len(values) - 1} values up to {high:g}: taken as numbered objects of one target"
+        return Coding((("", Encoding("threshold", 0.5)),), doubt, numbered=True)
+    if high > 1 and high <= 255:
+        high = 255.0 if high > 127 else high
+    share = _end_share(values, high)
+    doubt = (
+        ""
+        if share >= 0.9
+        else (
+            f"only {share:.0%} of the mask pixels are near black or white: are these masks? "
+            f"Taken as inside above {_between(high).value:g}"
+        )
+    )
+    return Coding((("", _between(high)),), doubt)
+
+
+def _numbers_objects(values: Counter[float], flat: Callable[[], bool]) -> bool:
+    """Whether values are the numbers of objects and not shades: whole, not massed near both ends.
+
+    Up to 255 shades of soft masks and probabilities look alike; there neighbours must mostly be equal.
+    """
+    high = max(values)
+    if not all(float(value).is_integer() and value >= 0 for value in values) or _ringing(values):
+        return False
+    inside = Counter({value: number for value, number in values.items() if value > 0})
+    return high > 255 or (_end_share(inside, high) < _AT_ENDS and len(inside) >= high / 2 and flat())
+
+
+def are_flat(masks: Iterable[NDArray[Any]]) -> bool:
+    """Whether of the pixels (..., Y, X) above 0 most have a neighbour along x of the same value."""
+    pairs = equal = 0
+    for mask in masks:
+        left, right = mask[..., :-1], mask[..., 1:]
+        both = (left > 0) & (right > 0)
+        pairs += int(np.count_nonzero(both))
+        equal += int(np.count_nonzero(both & (left == right)))
+    return equal >= _FLAT * pairs > 0
+
+
+def _ringing(values: Counter[float]) -> bool:
+    """Whether nearly all pixels lie near 0 or the highest value, with others between, as after JPEG."""
+    high = max(values)
+    return (
+        len(values) > 3
+        and high > 127
+        and _end_share(values, high) >= _RINGING
+        and (1 in values or 254 in values)
+    )
+
+
+def _end_share(values: Counter[float], high: float) -> float:
+    total = sum(values.values())
+    ends = sum(number for value, number in values.items() if value <= high / 8 or value >= high * 7 / 8)
+    return ends / total if total else 1.0
+
+
+def _indices(source: Source) -> Image | None:
+    try:
+        return read_mask(source.path, source.entry, source.index)
+    except ImageError:
+        return None
+
+
+def _expanded_palette(source: Source) -> Image | None:
+    image = _indices(source)
+    return None if image is None else expand_palette(image)
+
+
+def _grey_ramp(palette: NDArray[np.uint8]) -> bool:
+    """Whether a palette only restates grey values."""
+    steps = np.arange(len(palette))[:, None]
+    return len(palette) > 2 and bool((np.abs(palette.astype(int) - steps) <= 1).all())
+
+
+def _values(images: Iterable[Image]) -> Counter[float]:
+    """Grey values or indices with the number of their pixels."""
+    result: Counter[float] = Counter()
+    for image in images:
+        grey = image.array[0] if image.channels < 3 else np.rint(luminance(image)).astype(np.uint16)
+        for value, number in zip(*_unique(grey), strict=True):
+            result[float(value)] += int(number)
+    return result
+
+
+def _unique(grey: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    if grey.dtype in (np.uint8, np.uint16):
+        counts = np.bincount(grey.ravel())
+        present = np.flatnonzero(counts)
+        return present, counts[present]
+    values, counts = np.unique(grey, return_counts=True)
+    return values, counts
+
+
+def looks_like_mask(source: Source) -> bool:
+    """Whether a file looks like a mask rather than like an image: few values, or nearly all near both ends.
+
+    Raises ImageError where the file cannot be read.
+    """
+    image = read_mask(source.path, source.entry, source.index)
+    if image.palette is not None and not _grey_ramp(image.palette):
+        return len(_values([image])) <= FEW
+    if is_coloured(image):
+        corners = np.minimum(image.array[:3], 255 - image.array[:3]) <= FEW
+        return image.array.dtype == np.uint8 and bool(corners.all(axis=0).mean() >= _RINGING)
+    values = _values([image])
+    return len(values) <= FEW or (max(values) > 127 and _end_share(values, max(values)) >= _RINGING)
+
+
+def _colour_coding(images: Iterable[Image]) -> Coding:
+    """One part a colour that covers a noticeable share; black, or else the most frequent, is outside."""
+    counts: Counter[Colour] = Counter()
+    for image in images:
+        if image.array.dtype != np.uint8:
+            raise StudyError(
+                f"{shown(image.path or 'mask')}: a colour mask of {image.array.dtype}; "
+                "8-bit colours are allowed, save it with those"
+            )
+        if image.channels >= 3:
+            counts.update(colours_of(image))
+    chosen = merge_near(counts)
+    outside = next((colour for colour in chosen if max(colour) <= COLOUR_TOLERANCE), chosen[0])
+    parts = [colour for colour in chosen if colour != outside]
+    return Coding(tuple((colour_name(colour), Encoding("colour", colour=colour)) for colour in sorted(parts)))
