@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
+import io
 import json
 import os
 import re
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,34 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write JSON that people can read; NaN becomes null."""
     write_text(path, json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_rows(
+    path: Path,
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    digits: int | None = None,
+) -> None:
+    """Write rows as CSV: these `columns`, or every key in the order of its first row; NaN as nothing.
+
+    Fractions are cut to so many significant `digits`.
+    """
+    rows = list(rows)
+    text = io.StringIO()
+    named = dict.fromkeys(key for row in rows for key in row) if columns is None else columns
+    writer = csv.DictWriter(text, list(named), restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _cell(value, digits) for key, value in row.items()} for row in rows)
+    write_text(path, text.getvalue())
+
+
+def _cell(value: Any, digits: int | None) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    if not isinstance(value, float):
+        return value
+    if value != value:
+        return ""
+    return f"{value:.{digits}g}" if digits else value
 
 
 def read_text(

@@ -2,11 +2,9 @@ import pytest
 
 from hilum.ct.candidates import Candidate
 from hilum.ct.tables import (
-    check_series,
     read_marks,
     read_submission,
     read_table,
-    write_candidates,
     write_submission,
 )
 from hilum.errors import StudyError
@@ -69,13 +67,6 @@ def test_unreadable_files_are_told(tmp_path):
         read_table(tmp_path / "latin.csv", ["seriesuid"])
 
 
-def test_series_without_a_file_are_named(tmp_path):
-    path = tmp_path / "annotations.csv"
-    with pytest.raises(StudyError, match=r"1 of 2 marked series have no file: 1\.4; 1 volumes"):
-        check_series(path, ["1.3", "1.4", "1.4"], ["1.3"])
-    check_series(path, ["1.3"], ["1.3", "1.9"])
-
-
 def test_what_is_written_comes_back(tmp_path):
     found = {
         "1.4": [Candidate((1.25, -2.5, 3.0), 6.0, 0.5, 0.5, 0.4, 113.1)],
@@ -91,7 +82,3 @@ def test_what_is_written_comes_back(tmp_path):
     assert lines[1] == "1.3,9.0000,9.0000,9.0000,0.9"
     back = read_submission(tmp_path / "submission.csv")
     assert back["1.4"] == [((1.25, -2.5, 3.0), 0.5)]
-    write_candidates(tmp_path / "candidates.csv", found)
-    rows = read_table(tmp_path / "candidates.csv", ["seriesuid", "diameter_mm", "volume_mm3"], ["volume_mm3"])
-    assert len(rows) == 3
-    assert rows[2]["volume_mm3"] == "113.10"

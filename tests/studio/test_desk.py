@@ -15,6 +15,7 @@ from hilum.studio.charts import box_options, curve_keys, curve_options
 from hilum.studio.desk import open_desk
 from hilum.studio.easel import StaleError
 from hilum.studio.journal import Stroke
+from hilum.studio.rounds import case_scores
 from hilum.studio.spans import spans_of
 from hilum.studio.view import look
 from hilum.study.masks import read_masks
@@ -141,10 +142,11 @@ def test_mistakes_come_surest_first(tmp_path):
 
     folder = tmp_path / "evaluation"
     folder.mkdir()
-    rows = "a,ill,0.3,0.7,normal,False\nb,ill,0.1,0.9,normal,False\nc,ill,0.0,1.0,ill,True\n"
+    rows = "a,ill,0.3,0.7,normal,False\nb,ill,0.1,0.9,normal,False\nc,ill,0.0,1.0,ill,True\nd,ill,0.2,0.8,,\n"
     (folder / "cases.csv").write_text("case,class,probability_normal,probability_ill,label,correct\n" + rows)
     assert [one.case for one in labels.mistakes(Run(tmp_path))] == ["b", "a"]
     assert labels.judged(Run(tmp_path), "ill") == [(0.7, 0), (0.9, 0), (1.0, 1)]
+    assert case_scores(Run(tmp_path)).keys() == {"a", "b", "c"}, "d has no label that could be wrong"
 
 
 def test_a_curve_is_drawn_on_what_thresholds_were_chosen_on(tmp_path):
@@ -152,11 +154,13 @@ def test_a_curve_is_drawn_on_what_thresholds_were_chosen_on(tmp_path):
 
     folder = tmp_path / "evaluation"
     folder.mkdir()
-    names = "case,class,probability_wet,probability_old,calibrated_wet,calibrated_old,label,correct\n"
-    rows = "a,wet|old,0.9,0.6,0.7,0.55,wet,False\nb,none,0.1,0.2,0.3,0.35,none,True\n"
-    (folder / "cases.csv").write_text(names + rows)
-    assert labels.judged(Run(tmp_path), "wet") == [(0.7, 1), (0.3, 0)]
-    assert labels.judged(Run(tmp_path), "old") == [(0.55, 0), (0.35, 0)]
+    names = "case,class,probability_wet,probability_old,calibrated_wet,calibrated_old,called_wet,called_old,"
+    rows = "a,wet|old,0.9,0.6,0.7,0.55,1,1,1,,wet|old?,True\nb,none,0.1,0.2,0.3,0.35,0,0,0,0,none,True\n"
+    rows += "c,old,0.4,0.7,0.45,0.6,0,1,1,0,wet,False\n"
+    (folder / "cases.csv").write_text(names + "label_wet,label_old,label,correct\n" + rows)
+    assert labels.judged(Run(tmp_path), "wet") == [(0.7, 1), (0.3, 0), (0.45, 1)]
+    assert labels.judged(Run(tmp_path), "old") == [(0.35, 0), (0.6, 0)], "what is not known counts nowhere"
+    assert labels.mistakes(Run(tmp_path)) == [labels.Mistake("c", "wet", "old", 0.6)]
 
 
 @pytest.mark.parametrize(

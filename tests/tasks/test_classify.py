@@ -3,6 +3,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from hilum.tasks.decisions import (
     calibrated,
     called,
     decision_from_json,
+    labels_for,
     learn_decision,
     ordered_classes,
     rule_of,
@@ -243,7 +245,36 @@ def test_several_labels_with_unknown_ones(tmp_path):
     assert summary["classes"]["mass"]["auc"]["cases"] == 19
     rows = list(csv.DictReader((run.evaluation / "cases.csv").open()))
     assert {"calibrated_effusion", "calibrated_mass"} <= set(rows[0])
-    assert "Classes" in (run.folder / "report.html").read_text()
+    assert {row["label_mass"] for row in rows} == {"0", "1", ""}
+    known = [row for row in rows if row["label_mass"]]
+    right = sum(row["called_mass"] == row["label_mass"] for row in known)
+    assert right / len(known) == pytest.approx(summary["classes"]["mass"]["accuracy"]["value"])
+    assert all((row["correct"] == "True") == _right(row) for row in rows)
+    page = (run.folder / "report.html").read_text()
+    assert "Classes" in page
+    assert ("No case was decided wrongly" in page) == all(row["correct"] == "True" for row in rows)
+
+
+def _right(row):
+    pairs = [(row[f"called_{name}"], row[f"label_{name}"]) for name in ("effusion", "mass")]
+    return all(called == label for called, label in pairs if label)
+
+
+def test_labels_of_another_study_for_two_classes():
+    plan = SimpleNamespace(
+        data=SimpleNamespace(outputs=["sick"]), model=SimpleNamespace(activation="sigmoid")
+    )
+
+    def label(labels, classes=("normal", "sick")):
+        return labels_for(Case("a", Source(None), labels=labels), plan, classes)[0]
+
+    assert label({"normal": 1, "sick": 0}) == 0
+    assert label({"normal": 0, "sick": 1, "other": 0}) == 1
+    assert label({"normal": 1, "tumour": 0}) == 0, "the other of two classes is named"
+    assert math.isnan(label({"normal": 0, "sick": 0, "other": 1})), "neither of the two"
+    assert math.isnan(label({}))
+    assert label({"sick": 0}) == 0
+    assert label({"sick": 0, "cyst": 1}, ("no sick", "sick")) == 0
 
 
 def test_three_classes_walk_the_road(tmp_path):

@@ -50,6 +50,7 @@ def summarise_classification(
     exclusive: bool = True,
     point: OperatingPoint | None = None,
     thresholds: ArrayLike | None = None,
+    rules: Sequence[str] | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -59,7 +60,8 @@ def summarise_classification(
     NaN (unknown, left out). Two exclusive classes are one yes-or-no question about the last class of
     `classes`, decided at `point` (0.5 if not given) or at a threshold (N,) for each case, as fitted
     out of fold. More exclusive classes are decided by the highest probability. With `exclusive` False
-    each class is a question of its own at 0.5 (or `thresholds` (K,) or (N, K)); headline figures are means
+    each class is a question of its own at 0.5 (or `thresholds` (K,) or (N, K), chosen by `rules` (K,));
+    headline figures are means
     over classes, and "classes" holds the figures of each; classes without a known label are named under
     "classes_left_out" and count nowhere. Intervals are 95 %, drawn over groups.
     Raises HilumError where shapes or values do not fit, or no label is known.
@@ -70,7 +72,8 @@ def summarise_classification(
         raise HilumError(f"{len(values)} probabilities, {len(truth)} labels: each case needs both")
     index = Groups(*group_indices(range(len(values)) if groups is None else groups))
     if not exclusive:
-        return _multi_label(values, truth, classes, index, thresholds, samples, seed)
+        stated = rules or ["given"] * len(classes)
+        return _multi_label(values, truth, classes, index, (thresholds, stated), samples, seed)
     chosen, known = _class_indices(truth, len(classes))
     values, chosen, index = values[known], chosen[known], index.only(known).renumbered()
     if values.shape[1] not in (len(classes), len(classes) - 1 if len(classes) == 2 else 0):
@@ -149,18 +152,21 @@ def _multi_label(
     truth: Floats,
     classes: Sequence[str],
     groups: Groups,
-    thresholds: ArrayLike | None,
+    decided: tuple[ArrayLike | None, Sequence[str]],
     samples: int,
     seed: int,
 ) -> dict[str, Any]:
+    thresholds, rules = decided
     if values.shape != truth.shape or values.shape[1] != len(classes):
         raise HilumError(
             f"probabilities {values.shape} and labels {truth.shape} do not fit {len(classes)} classes"
         )
     cuts = np.broadcast_to(0.5 if thresholds is None else np.asarray(thresholds, np.float64), values.shape)
+    left_out = _without_labels(truth, classes)
+    rows = np.asarray((~np.isnan(truth)).any(axis=1))
+    values, truth, cuts, groups = values[rows], truth[rows], cuts[rows], groups.only(rows).renumbered()
     each: list[Mapping[str, Measure]] = []
     by_class: dict[str, dict[str, Any]] = {}
-    left_out = _without_labels(truth, classes)
     for k, name in enumerate(classes):
         if name in left_out:
             continue
@@ -169,15 +175,14 @@ def _multi_label(
         each.append(binary_measures(*own, groups.only(known)))
         labelled = groups.only(known).renumbered()
         scores = evaluate(binary_measures(*own, labelled), labelled, int(known.sum()), samples, seed)
-        point = OperatingPoint("given", float(cuts[:, k].mean()), np.nan, np.nan, 0)
+        point = OperatingPoint(rules[k], float(cuts[:, k].mean()), np.nan, np.nan, 0)
         by_class[name] = {
             **scores,
             "operating_point": _stated(point, None, scores),
             "support": int(own[1].sum()),
         }
-    cases = int((~np.isnan(truth)).any(axis=1).sum())
     return {
-        **evaluate(macro(each), groups, cases, samples, seed),
+        **evaluate(macro(each), groups, len(values), samples, seed),
         "operating_point": {"rule": "a threshold for each class", "threshold": cuts.mean(axis=0).tolist()},
         "average": "mean over classes",
         "classes": by_class,

@@ -113,12 +113,21 @@ def multiclass_measures(
 
 
 def macro(each: Sequence[Mapping[str, Measure]]) -> dict[str, Measure]:
-    """Means of the measures of several classes; a class whose measure is undefined is left out."""
+    """Means of the measures of several classes; a class whose measure is undefined is left out.
+
+    The precision of a class that has cases and is never called counts as 0, so that none is gained by it.
+    """
 
     def mean(name: str) -> Measure:
         return lambda draws: _defined_mean(np.stack([measures[name](draws) for measures in each]))
 
-    return {name: mean(name) for name in MEASURES}
+    def precision(draws: Floats) -> Floats:
+        found, having = (
+            np.stack([measures[name](draws) for measures in each]) for name in ("precision", "recall")
+        )
+        return _defined_mean(np.where(np.isnan(found) & ~np.isnan(having), 0.0, found))
+
+    return {name: mean(name) for name in MEASURES} | {"precision": precision}
 
 
 def evaluate(

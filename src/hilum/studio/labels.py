@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hilum.errors import HilumError
-from hilum.studio.places import enter_in_table, keep_table, plain_target, write_table
+from hilum.files import write_rows
+from hilum.studio.places import enter_in_table, keep_table, plain_target
 from hilum.studio.rounds import table
 from hilum.studio.view import View
 from hilum.study.layouts.tables import NAME as TABLE
 from hilum.study.study import Case
+from hilum.tasks.label_files import called_classes, true_classes
 from hilum.training.run import Run
 
 
@@ -67,34 +69,50 @@ def _write_all(view: View) -> None:
         row |= {"split": case.split} if case.split in ("train", "val", "test") else {}
         rows.append(row)
     columns = list(dict.fromkeys(["image", "label", *(key for row in rows for key in row)]))
-    write_table(view.root / TABLE, columns, rows)
+    write_rows(view.root / TABLE, rows, columns)
 
 
 def mistakes(run: Run | None, most: int = 60) -> list[Mistake]:
     """Cases that a classifier gets wrong out of fold, the ones it is most sure of first."""
-    found = [
-        Mistake(row["case"], row["label"], row["class"], float(row[f"probability_{row['class']}"]))
-        for row in (table(run.evaluation / "cases.csv") if run is not None else [])
-        if row.get("correct") == "False" and f"probability_{row.get('class')}" in row
-    ]
+    rows = table(run.evaluation / "cases.csv") if run is not None else []
+    found = [_mistake(row) for row in rows if row.get("correct") == "False" and row.get("class")]
     return sorted(found, key=lambda one: -one.probability)[:most]
 
 
+def _mistake(row: Mapping[str, str]) -> Mistake:
+    """What was called wrongly; of several labels an image the one that was called with most certainty."""
+    classes = _classes_in(row)
+    true, called = true_classes(row, classes), called_classes(row, classes)
+    sure = {name: _probability(row, name) for name in classes}
+    if row["class"] in classes and f"called_{row['class']}" not in row:
+        return Mistake(row["case"], row["label"], row["class"], sure[row["class"]])
+    wrong = {
+        name: sure[name] if called[name] else 1 - sure[name] for name in true if called[name] != true[name]
+    }
+    name = max(wrong, key=lambda one: wrong[one])
+    return Mistake(row["case"], row["label"], name if called[name] else f"no {name}", wrong[name])
+
+
 def judged(run: Run, positive: str) -> list[tuple[float, int]]:
-    """Probability of a class and whether it is so, for every labelled case: what a ROC curve is made of.
+    """Probability of a class and whether it is so, where that is known: what a ROC curve is made of.
 
     Calibrated ones, on which thresholds are chosen; as the network gave them where a run has no others.
     """
     rows = table(run.evaluation / "cases.csv")
-    columns = rows[0] if rows else {}
-    key = next(
-        (name for kind in ("calibrated", "probability") if (name := f"{kind}_{positive}") in columns), ""
-    )
+    truths = [true_classes(row, _classes_in(row)) for row in rows]
     return [
-        (float(row[key]), int(positive in row["label"].split("|")))
-        for row in rows
-        if row.get(key) and row.get("label")
+        (_probability(row, positive), int(true[positive]))
+        for row, true in zip(rows, truths, strict=True)
+        if positive in true
     ]
+
+
+def _classes_in(row: Mapping[str, str]) -> list[str]:
+    return [key.removeprefix("probability_") for key in row if key.startswith("probability_")]
+
+
+def _probability(row: Mapping[str, str], name: str) -> float:
+    return float(row.get(f"calibrated_{name}") or row[f"probability_{name}"])
 
 
 def threshold_of(run: Run, name: str) -> float:

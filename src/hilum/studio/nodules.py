@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hilum.errors import HilumError
-from hilum.files import write_text
+from hilum.files import write_rows
 from hilum.image.image import Image
 from hilum.studio.rounds import table
 from hilum.studio.view import View, case_of
@@ -95,11 +93,7 @@ def decide(view: View, name: str, centre: Sequence[float], diameter: float, deci
     if decision:
         places = [f"{value:.4f}" for value in centre]
         rows.append(dict(zip(COLUMNS, (name, *places, f"{diameter:.4f}", decision), strict=True)))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(view.root / DECISIONS, text.getvalue())
+    write_rows(view.root / DECISIONS, rows, COLUMNS)
 
 
 def _decision(rows: Sequence[dict[str, str]], name: str, centre: Sequence[float]) -> str:

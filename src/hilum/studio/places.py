@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hilum.errors import HilumError
-from hilum.files import write_text
+from hilum.files import write_rows, write_text
 from hilum.image.readers import probe
 from hilum.image.writers import write_image
 from hilum.studio.view import SLICES, View
@@ -242,7 +240,7 @@ def enter_in_table(view: View, case: Case, column: str, cell: str) -> None:
         row = {"image": name}
         rows.append(row)
     row[column] = cell
-    write_table(path, columns, rows)
+    write_rows(path, rows, columns)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -250,15 +248,6 @@ def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file() or "\n" not in path.read_text(encoding="utf-8-sig").strip():
         return []
     return read_rows(Listing(path.parent, ()), PurePosixPath(path.name))
-
-
-def write_table(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    """Write study.csv, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
 
 
 def plain_target(name: str) -> str:

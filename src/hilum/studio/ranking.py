@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError
-from hilum.files import write_text
+from hilum.files import write_rows
 from hilum.studio.layers import NEXT
 from hilum.studio.rounds import table
 from hilum.studio.view import View, look
@@ -179,11 +177,8 @@ def _deep(network: object) -> bool:
 
 
 def _write(path: Path, order: Sequence[Ranked]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(Ranked.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**asdict(one), "uncertainty": f"{one.uncertainty:.4f}"} for one in order)
-    write_text(path, text.getvalue())
+    rows = [{**asdict(one), "uncertainty": f"{one.uncertainty:.4f}"} for one in order]
+    write_rows(path, rows, list(Ranked.__dataclass_fields__))
 
 
 def read_ranking(run_folder: Path) -> list[Ranked]:

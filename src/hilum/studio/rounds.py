@@ -86,7 +86,7 @@ def case_scores(run: Run | None) -> dict[str, dict[str, float]]:
         if "dice" in row and "target" in row:
             if row["dice"] and row.get("truth_pixels") != "0":
                 found.setdefault(row["case"], {})[row["target"]] = float(row["dice"])
-        elif "correct" in row and row.get("case"):
+        elif row.get("correct") and row.get("case"):
             found[row["case"]] = {row["class"]: float(row["correct"] == "True")}
     return found
 

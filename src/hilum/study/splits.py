@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -231,17 +233,30 @@ def _own_splits(path: Path, content: Mapping[str, Any], study: Study) -> Splits:
     if not folds:
         raise StudyError(f"{path}: holds no folds")
     held_out = _strings(path, content.get("held_out", []))
+    _check_tested_once(path, folds, held_out)
     by, reason = str(content.get("by", "file"))[:40], str(content.get("reason", ""))[:2000]
     return Splits(by, tuple(folds), reason or f"as {path.name} fixes them", held_out)
 
 
 def _check_apart(path: Path, fold: Fold, content: Mapping[str, Any], study: Study) -> None:
     group = {case.name: case.group for case in study.cases}
-    both = set(fold.train) & (set(fold.test) | set(fold.val))
+    parts = [set(fold.train), set(fold.val), set(fold.test)]
     if content.get("by") != "case":
-        both |= {group[name] for name in fold.train} & {group[name] for name in (*fold.test, *fold.val)}
+        parts = [part | {group[name] for name in part} for part in parts]
+    both = {name for one, other in combinations(parts, 2) for name in one & other}
     if both:
         raise StudyError(f"{path}: {listed(_ordered(both))} on both sides of a fold; a group lies on one")
+
+
+def _check_tested_once(path: Path, folds: Sequence[Fold], held_out: Sequence[str]) -> None:
+    tests = Counter(name for fold in folds for name in set(fold.test))
+    used = {name for fold in folds for name in (*fold.train, *fold.val, *fold.test)}
+    if twice := [name for name, count in tests.items() if count > 1]:
+        raise StudyError(
+            f"{path}: {listed(_ordered(twice))} in the tests of several folds; each is tested once"
+        )
+    if both := used & set(held_out):
+        raise StudyError(f"{path}: {listed(_ordered(both))} held out of all folds, and in one all the same")
 
 
 def _strings(path: Path, part: Any) -> tuple[str, ...]:

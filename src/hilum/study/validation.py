@@ -11,6 +11,8 @@ from hilum.study.names import counted
 from hilum.study.splits import Fold, Splits
 from hilum.study.study import Study
 
+_MOST_PARTS = 20
+
 
 def hold_back(
     splits: Splits,
@@ -30,7 +32,12 @@ def hold_back(
     )
     if folds == splits.folds:
         return splits
-    words = f"; {100 * share:.0f} % of the groups of each training part are held back"
+    held = [
+        len(new.val) / len(old.train) for new, old in zip(folds, splits.folds, strict=True) if not old.val
+    ]
+    words = (
+        f"; {100 * sum(held) / len(held):.0f} % of the images of each training part are held back, by group"
+    )
     return replace(splits, folds=folds, reason=splits.reason + words)
 
 
@@ -49,7 +56,17 @@ def _held_back(
             f"training.validation={share:g}: the training part has {counted(len(units), 'group')}, and a "
             "group is not split; set training.validation=0"
         )
-    parts = min(len(units), max(2, round(1 / share)))
+    taken, parts = _parts(share, len(units))
     place = spread(units, parts, balance, seed)
-    train = tuple(name for name in fold.train if place[name] != 0)
-    return Fold(train, fold.test, tuple(name for name in fold.train if place[name] == 0))
+    train = tuple(name for name in fold.train if place[name] >= taken)
+    return Fold(train, fold.test, tuple(name for name in fold.train if place[name] < taken))
+
+
+def _parts(share: float, units: int) -> tuple[int, int]:
+    """How many of how few equal parts come nearest to a share, so that some units lie on either side.
+
+    >>> _parts(0.25, 200), _parts(0.4, 200), _parts(0.4, 3)
+    ((1, 4), (2, 5), (1, 3))
+    """
+    pairs = [(taken, parts) for parts in range(2, min(units, _MOST_PARTS) + 1) for taken in range(1, parts)]
+    return min(pairs, key=lambda pair: (round(abs(pair[0] / pair[1] - share), 9), pair[1]))

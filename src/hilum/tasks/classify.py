@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hilum.errors import HilumError
-from hilum.files import read_json, write_json
+from hilum.files import read_json, write_json, write_rows
 from hilum.image.image import Image
 from hilum.inference.keeping import kept
 from hilum.planning import label_rules, rules
@@ -25,6 +25,7 @@ from hilum.study.study import Case, Study
 from hilum.study.survey import Facts
 from hilum.tasks import label_files, label_pages
 from hilum.tasks.decisions import (
+    RULES,
     Decision,
     Outcome,
     class_names,
@@ -137,7 +138,7 @@ class Classify(OneNetwork):
         summary |= _beside(tested, held_out, decisions, plan, classes)
         final = learn_decision(_all_held_out(run, study, tested), plan)
         rows = label_files.image_rows(tested, decisions, plan, classes, study.root)
-        label_files.write_rows(run.evaluation / "cases.csv", rows)
+        write_rows(run.evaluation / "cases.csv", rows)
         write_json(run.evaluation / DECISION, final.to_json())
         write_json(run.evaluation / "exploration.json", explore(study))
         write_json(run.evaluation / "summary.json", summary)
@@ -154,13 +155,13 @@ class Classify(OneNetwork):
             tuple(case for case, _ in found),
             np.full(len(found), -1, np.intp),
             np.stack([values for _, values in found]),
-            np.array([labels_for(case, plan) for case, _ in found]),
+            np.array([labels_for(case, plan, classes) for case, _ in found]),
         )
         root = delivery.root or common_folder(outcome.cases)
         rows = label_files.image_rows(outcome, {-1: decision}, plan, classes, root)
         if not delivery.tables:
             return {"predictions": rows}
-        label_files.write_rows(delivery.out / "predictions.csv", rows)
+        write_rows(delivery.out / "predictions.csv", rows)
         known = outcome.only(np.asarray(~np.isnan(outcome.label).all(1), bool))
         if not len(known):
             return {"predictions": rows}
@@ -169,14 +170,14 @@ class Classify(OneNetwork):
         except HilumError as error:
             logger.warning("the labels of these images cannot be scored: %s", error)
             return {"predictions": rows}
-        label_files.write_rows(delivery.out / "evaluation" / "cases.csv", [r for r in rows if "label" in r])
+        write_rows(delivery.out / "evaluation" / "cases.csv", [row for row in rows if "label" in row])
         write_json(delivery.out / "evaluation" / "summary.json", summary)
         return {"predictions": rows, **summary}
 
     def write_tables(self, run: Run, summaries: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]:
         """The table of predictions."""
         rows = [row for one in summaries for row in one["predictions"]]
-        label_files.write_rows(out / "predictions.csv", rows)
+        write_rows(out / "predictions.csv", rows)
         return {"predictions": rows}
 
     def rule(self, run: Run) -> Mapping[str, Any]:
@@ -323,13 +324,13 @@ def _beside(
         "calibration": {
             "temperature": float(np.mean(temperatures)),
             "learnt_on": max(decision.cases for decision in decisions.values()),
+            "source": _source(held_out),
+            "thresholds_learnt": not is_exclusive(plan) and rule_of(plan.scoring).startswith(RULES),
             "brier_before": before["brier"]["value"],
             "ece_before": before["ece"]["value"],
         }
     }
-    validated = {
-        fold: part for fold, part in held_out.items() if part is not None and (part.fold == fold).all()
-    }
+    validated = _validated(held_out)
     if len(validated) == 1:
         ((fold, part),) = validated.items()
         scores = label_files.summarise(part, {fold: decisions[fold]}, quick, classes)
@@ -339,6 +340,19 @@ def _beside(
         scores = label_files.summarise(tested, others, quick, classes)
         found["youden"] = {key: scores[key]["value"] for key in ("recall", "specificity")}
     return found
+
+
+def _validated(held_out: Mapping[int, Outcome | None]) -> dict[int, Outcome]:
+    """What was held back from training, of the folds that have such a part."""
+    return {fold: part for fold, part in held_out.items() if part is not None and (part.fold == fold).all()}
+
+
+def _source(held_out: Mapping[int, Outcome | None]) -> str:
+    """What temperature and thresholds were learnt on, in words."""
+    own, learnt = len(_validated(held_out)), sum(part is not None for part in held_out.values())
+    if not own:
+        return "the images of the other folds"
+    return "held-back images" if own == learnt else "held-back images or those of the other folds"
 
 
 def _over(summary: Mapping[str, Any], key: str) -> str:

@@ -17,7 +17,7 @@ from hilum.scoring.operating_point import OperatingPoint, at_threshold, operatin
 from hilum.study.study import Case, Study
 
 Floats = NDArray[np.float64]
-_RULES = ("youden", "min-sensitivity", "cost")
+RULES = ("youden", "min-sensitivity", "cost")
 _HALF = OperatingPoint("0.5: nothing was held out to choose on", 0.5, math.nan, math.nan, 0)
 _HEALTHY = (
     "normal",
@@ -120,7 +120,7 @@ def class_names(plan: Plan, study: Study) -> tuple[str, ...]:
     if len(outputs) > 1:
         return outputs
     others = [name for name in study.classes if name not in outputs]
-    return (others[0] if len(others) == 1 else f"no {outputs[0]}", outputs[0])
+    return (others[0] if len(others) == 1 else _absence(outputs[0]), outputs[0])
 
 
 def labels_of(case: Case, outputs: Sequence[str]) -> list[float]:
@@ -128,17 +128,36 @@ def labels_of(case: Case, outputs: Sequence[str]) -> list[float]:
     return [float(case.labels.get(name, math.nan)) for name in outputs]
 
 
-def labels_for(case: Case, plan: Plan) -> list[float]:
-    """The labels (K,) of a case of any study for a run's outputs.
+def labels_for(case: Case, plan: Plan, classes: Sequence[str]) -> list[float]:
+    """The labels (K,) of a case of any study for a run's outputs; `classes` are those of `class_names`.
 
     Where classes exclude each other one that is present rules out those that the study does not know;
     images of other classes alone are unknown.
     """
     values = labels_of(case, plan.data.outputs)
-    if not is_exclusive(plan):
+    if not is_exclusive(plan) and len(classes) == len(values):
         return values
+    if not is_exclusive(plan):
+        return [_second_of(classes, case)]
     present = [value == 1 for value in values]
     return [float(one) for one in present] if sum(present) == 1 else [math.nan] * len(values)
+
+
+def _second_of(classes: Sequence[str], case: Case) -> float:
+    """1 for the second of two classes, 0 for the first, NaN for both or for other classes alone.
+
+    A first class that no study names is the absence of the second.
+    """
+    first, second = (case.labels.get(name) == 1 for name in classes)
+    if first != second:
+        return float(second)
+    named = classes[0] != _absence(classes[1]) or classes[0] in case.labels
+    others = first or any(value == 1 for value in case.labels.values())
+    return math.nan if named and others else labels_of(case, classes[1:])[0]
+
+
+def _absence(name: str) -> str:
+    return f"no {name}"
 
 
 def is_exclusive(plan: Plan) -> bool:
@@ -174,15 +193,15 @@ def _fixed(decision: Decision, plan: Plan) -> Decision:
     if is_exclusive(plan):
         return decision
     rule = rule_of(plan.scoring)
-    point = _HALF if rule.startswith(_RULES) else _given(float(rule))
+    point = _HALF if rule.startswith(RULES) else _given(float(rule))
     return replace(decision, points=(point,) * len(plan.data.outputs))
 
 
 def _point(values: Floats, label: Floats, rule: str) -> OperatingPoint:
     known = label[~np.isnan(label)]
     if len(np.unique(known)) < 2:
-        return _HALF if rule.startswith(_RULES) else _given(float(rule))
-    if rule.startswith(_RULES):
+        return _HALF if rule.startswith(RULES) else _given(float(rule))
+    if rule.startswith(RULES):
         return operating_point(values, label, rule)
     return at_threshold(values, label, float(rule))
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hilum.ct.candidates import Candidate
 from hilum.ct.tables import write_submission
-from hilum.files import read_json, write_json
+from hilum.files import read_json, write_json, write_rows
 from hilum.image.image import Image
 from hilum.image.readers import probe
 from hilum.inference.keeping import kept
@@ -170,8 +170,10 @@ class Detect:
         summary = _summary(found, second, thresholds, tables, plan)
         used = {str(fold): paid for fold, paid in second.items()}
         summary["second_stage"] = {"used": used, **_second_words(summary)}
-        threshold = operating_threshold(scored(found, second), plan.detection.false_positives)
-        decision = {"threshold": threshold, "second": second_pays(found, plan.detection)}
+        use_second = second_pays(found, plan.detection)
+        result = scored(found, dict.fromkeys(second, use_second))
+        threshold = operating_threshold(result, plan.detection.false_positives)
+        decision = {"threshold": threshold, "second": use_second}
         tables.write(run.evaluation, run.predictions)
         write_json(run.evaluation / DECISION, decision)
         write_json(run.evaluation / "summary.json", summary)
@@ -312,14 +314,14 @@ class _Tables:
         if evaluation is not None:
             marked = {row["case"] for row in self.cases}
             judged = [row for row in self.candidates if row["seriesuid"] in marked]
-            files.write_rows(evaluation / "candidates.csv", files.CANDIDATE_COLUMNS, judged)
-            files.write_rows(evaluation / "nodules.csv", files.NODULE_COLUMNS, self.nodules)
-            files.write_rows(evaluation / "cases.csv", files.CASE_COLUMNS, self.cases)
+            write_rows(evaluation / "candidates.csv", judged, files.CANDIDATE_COLUMNS, files.DIGITS)
+            write_rows(evaluation / "nodules.csv", self.nodules, files.NODULE_COLUMNS, files.DIGITS)
+            write_rows(evaluation / "cases.csv", self.cases, files.CASE_COLUMNS, files.DIGITS)
         columns = [
             name for name in files.CANDIDATE_COLUMNS if name not in ("status", "nodule", "distance_mm")
         ]
-        files.write_rows(predictions / "candidates.csv", columns, self.candidates)
-        files.write_rows(predictions / "nodules.csv", files.FOUND_COLUMNS, self.found)
+        write_rows(predictions / "candidates.csv", self.candidates, columns, files.DIGITS)
+        write_rows(predictions / "nodules.csv", self.found, files.FOUND_COLUMNS, files.DIGITS)
         write_submission(predictions / "submission.csv", self.lists)
 
 

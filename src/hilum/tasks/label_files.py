@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.files import whole_file
 from hilum.planning.plan import Plan
 from hilum.scoring.classification import summarise_classification
 from hilum.scoring.operating_point import OperatingPoint
@@ -30,18 +29,16 @@ def image_rows(
         decision = decisions[int(outcome.fold[index])]
         raw = outcome.probability[index : index + 1]
         values = calibrated(raw, decision, plan)
-        call = called_name(called(values, decision, plan)[0], plan, classes)
+        call = called(values, decision, plan)[0]
         row: dict[str, Any] = {"file": file_of(case, root), "case": case.name, "group": case.group}
         if outcome.fold[index] >= 0:
             row["fold"] = int(outcome.fold[index])
-        row["class"] = call
+        row["class"] = called_name(call, classes)
         row |= {f"probability_{n}": round(float(p), 6) for n, p in _named(by_class(raw, plan)[0], classes)}
         row |= {f"calibrated_{n}": round(float(p), 6) for n, p in _named(by_class(values, plan)[0], classes)}
         if len(decision.points) == 1:
             row["threshold"] = decision.points[0].threshold
-        truth = true_name(outcome.label[index], plan, classes)
-        if truth is not None:
-            row |= {"label": truth, "correct": truth == call}
+        row |= _judged(call, outcome.label[index], plan, classes)
         rows.append(row)
     return rows
 
@@ -51,16 +48,51 @@ def _named(values: Floats, classes: Sequence[str]) -> list[tuple[str, float]]:
     return list(zip(names, values.tolist(), strict=True))
 
 
-def called_name(call: NDArray[np.bool_], plan: Plan, classes: Sequence[str]) -> str:
+def called_name(call: NDArray[np.bool_], classes: Sequence[str]) -> str:
     """The called class; of several labels all that are called, joined by |."""
     if len(call) == 1:
         return classes[int(call[0])]
     return "|".join(name for name, found in zip(classes, call, strict=True) if found) or NONE
 
 
-def true_name(label: Floats, plan: Plan, classes: Sequence[str]) -> str | None:
-    """The labelled class in the same words; None where a label is unknown."""
-    return None if np.isnan(label).any() else called_name(label > 0.5, plan, classes)
+def _judged(call: NDArray[np.bool_], label: Floats, plan: Plan, classes: Sequence[str]) -> dict[str, Any]:
+    """The true label in the same words and whether the call is correct; nothing where no label is known.
+
+    Where an image has or has not each of several labels, each is stated as called and true (1, 0, or
+    nothing where unknown), and the call is correct where all that are known are.
+    """
+    known = ~np.isnan(label)
+    several = len(call) > 1 and not is_exclusive(plan)
+    stated: dict[str, Any] = {}
+    if several:
+        truth = [int(value) if there else None for value, there in zip(label, known, strict=True)]
+        stated |= {f"called_{name}": int(one) for name, one in zip(classes, call, strict=True)}
+        stated |= {f"label_{name}": one for name, one in zip(classes, truth, strict=True)}
+    if not (known.any() if several else known.all()):
+        return stated
+    words = called_name(label > 0.5, classes)
+    doubt = [f"{name}?" for name, there in zip(classes, known, strict=False) if not there]
+    words = "|".join([*([] if words == NONE and doubt else [words]), *doubt])
+    right = (call == (label > 0.5)) | ~known
+    return stated | {"label": words, "correct": bool(right.all())}
+
+
+def true_classes(row: Mapping[str, Any], classes: Sequence[str]) -> dict[str, bool]:
+    """Whether the image of a row of cases.csv has each class by its label; unknown ones are left out."""
+    return _stated(row, "label", row.get("label"), classes)
+
+
+def called_classes(row: Mapping[str, Any], classes: Sequence[str]) -> dict[str, bool]:
+    """Whether each class was called in a row of cases.csv or predictions.csv."""
+    return _stated(row, "called", row.get("class"), classes)
+
+
+def _stated(row: Mapping[str, Any], kind: str, name: Any, classes: Sequence[str]) -> dict[str, bool]:
+    """Columns of 1, 0 or nothing where a row has them for each class, else the one class it names."""
+    if all(f"{kind}_{one}" in row for one in classes):
+        cells = {one: str(row[f"{kind}_{one}"]) for one in classes}
+        return {one: float(cell) > 0.5 for one, cell in cells.items() if cell not in ("", "nan", "None")}
+    return {one: one == name for one in classes} if isinstance(name, str) and name else {}
 
 
 def file_of(case: Case, root: Path) -> str:
@@ -69,14 +101,6 @@ def file_of(case: Case, root: Path) -> str:
     shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
     inside = "".join(f"[{part}]" for part in (case.image.entry, case.image.index) if part is not None)
     return shown + inside
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV, whole or not at all."""
-    import pandas as pd
-
-    with whole_file(path) as beside:
-        pd.DataFrame(list(rows)).to_csv(beside, index=False)
 
 
 def summarise(
@@ -97,8 +121,9 @@ def summarise(
         return summarise_classification(values, outcome.label, classes, **shared)
     cuts = np.stack([decisions[int(fold)].thresholds for fold in outcome.fold])
     if len(plan.data.outputs) > 1:
+        rules = [point.rule for point in next(iter(decisions.values())).points]
         return summarise_classification(
-            values, outcome.label, classes, exclusive=False, thresholds=cuts, **shared
+            values, outcome.label, classes, exclusive=False, thresholds=cuts, rules=rules, **shared
         )
     point = _one_point(decisions)
     same = len(np.unique(cuts)) == 1

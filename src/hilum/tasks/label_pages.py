@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from hilum.errors import HilumError
@@ -24,6 +26,7 @@ from hilum.reporting.sections import table_of
 from hilum.reporting.thumbnails import picture_card, side_by_side, thumbnail
 from hilum.study.masks import read_case_image
 from hilum.study.study import Case, Study
+from hilum.tasks.label_files import called_classes, true_classes
 from hilum.training.prepare import prepare_image
 from hilum.training.run import Run, load_network
 
@@ -44,15 +47,10 @@ def read_rows(run: Run) -> list[dict[str, Any]]:
 
 def scores_section(run: Run, classes: Sequence[str]) -> Section:
     """Scores with intervals, operating point, curves, the report per class, and how to read them."""
-    summary, rows = run.summary(), [row for row in read_rows(run) if isinstance(row.get("label"), str)]
+    summary, rows = run.summary(), read_rows(run)
     shown = list(classes[-1:]) if "positive" in summary else list(classes)
-    decisions = {
-        name: (
-            np.array([name in str(row["label"]).split("|") for row in rows], float),
-            np.array([row[f"calibrated_{name}"] for row in rows], float),
-        )
-        for name in shown
-    }
+    truths = [true_classes(row, classes) for row in rows]
+    decisions = {name: _decided(name, rows, truths) for name in shown}
     confusion = summary.get("confusion")
     report = [{"class": name, **scores} for name, scores in summary.get("per_class", {}).items()]
     point = {key: value for key, value in summary["operating_point"].items() if key != "chosen_on"}
@@ -67,6 +65,18 @@ def scores_section(run: Run, classes: Sequence[str]) -> Section:
     return Section(section.title, (*notes, *section.blocks), section.anchor)
 
 
+def _decided(
+    name: str, rows: Sequence[Mapping[str, Any]], truths: Sequence[Mapping[str, bool]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Labels and calibrated probabilities of one class, of the images of which it is known."""
+    known = [
+        (true[name], row[f"calibrated_{name}"])
+        for row, true in zip(rows, truths, strict=True)
+        if name in true
+    ]
+    return np.array([label for label, _ in known], float), np.array([value for _, value in known], float)
+
+
 def how_decided(run: Run, summary: Mapping[str, Any]) -> str:
     """Where scores, calibration and threshold come from."""
     given = run.splits.by == "given"
@@ -75,10 +85,10 @@ def how_decided(run: Run, summary: Mapping[str, Any]) -> str:
         if given
         else "Out-of-fold: every image was predicted by a network that saw neither it nor its group."
     ]
-    where = "held-back images" if "validation" in summary else "the images of the other folds"
     calibration = summary["calibration"]
     youden, point = summary.get("youden"), summary["operating_point"]
-    learnt = "was" if point.get("rule") == "given" else "and threshold were"
+    where = calibration.get("source", "other images")
+    learnt = "and threshold were" if calibration.get("thresholds_learnt") else "was"
     parts.append(
         f"Temperature ({calibration['temperature']:.2f}) {learnt} learnt on "
         f"{where} ({calibration['learnt_on']:,}); calibration error before "
@@ -86,12 +96,14 @@ def how_decided(run: Run, summary: Mapping[str, Any]) -> str:
         if calibration["learnt_on"]
         else "No other image was there to learn a temperature on, so probabilities are not calibrated."
     )
-    if chosen := point.get("chosen_on"):
+    chosen = point.get("chosen_on")
+    if chosen and _finite(chosen["sensitivity"], chosen["specificity"]):
         parts.append(
             f"On those {chosen['cases']} images the operating point ({point['rule']}) had sensitivity "
             f"{chosen['sensitivity']:.3f} and specificity {chosen['specificity']:.3f}."
         )
-    if youden and calibration["learnt_on"]:
+    compared = (*(youden or {}).values(), point.get("sensitivity"), point.get("specificity"))
+    if youden and calibration["learnt_on"] and _finite(*compared):
         gained, paid = point["sensitivity"] - youden["recall"], point["specificity"] - youden["specificity"]
         parts.append(
             f"Against Youden's point (sensitivity {youden['recall']:.3f}, specificity "
@@ -99,6 +111,10 @@ def how_decided(run: Run, summary: Mapping[str, Any]) -> str:
             "specificity."
         )
     return " ".join(parts)
+
+
+def _finite(*values: Any) -> bool:
+    return all(math.isfinite(numbers.number(value)) for value in values)
 
 
 def _more(change: float) -> str:
@@ -109,6 +125,8 @@ def shift_note(run: Run, summary: Mapping[str, Any]) -> str:
     """Says where test images are harder than validation images, and what the plan does against it."""
     validation = summary.get("validation")
     if not validation or run.splits.by != "given" or run.plan.training.validation:
+        return ""
+    if not _finite(validation["auc"]["value"], summary["auc"]["value"]):
         return ""
     if not validation["auc"]["value"] - summary["auc"]["value"] > GAP:
         return ""
@@ -141,7 +159,7 @@ def unscored_note(summary: Mapping[str, Any]) -> str:
 def mistakes(run: Run, study: Study, classes: Sequence[str]) -> Section:
     """Wrong decisions, the most certain first, each with its picture."""
     rows = [row for row in read_rows(run) if row.get("correct") in (False, "False")]
-    rows.sort(key=lambda row: -_certainty(row))
+    rows.sort(key=lambda row: -_certainty(row, classes))
     by_name = {case.name: case for case in study.cases}
     shown = [row for row in rows[:MISTAKES] if row["case"] in by_name]
     networks = {fold: load_network(run, fold) for fold in {int(row["fold"]) for row in shown}}
@@ -156,29 +174,24 @@ def mistakes(run: Run, study: Study, classes: Sequence[str]) -> Section:
     return mistakes_section(cards, note=note, limit=MISTAKES)
 
 
-def _certainty(row: Mapping[str, Any]) -> float:
+def _certainty(row: Mapping[str, Any], classes: Sequence[str]) -> float:
     """How little probability the true labels were given, 0 to 1."""
-    names = [key.removeprefix("calibrated_") for key in row if key.startswith("calibrated_")]
-    true = set(str(row["label"]).split("|"))
-    return max(abs((name in true) - float(row[f"calibrated_{name}"])) for name in names)
+    true = true_classes(row, classes)
+    return max(abs(label - float(row[f"calibrated_{name}"])) for name, label in true.items())
 
 
 def _card(case: Case, row: Mapping[str, Any], network: nn.Module, plan: Plan, classes: Sequence[str]) -> Card:
     image = read_case_image(case)
     picture = thumbnail(to_display(_plane(image)), SIDE)
     group = case.group if case.group != case.name else ""
-    wanted = str(row["class"]).split("|")[0]
+    chosen = [name for name, found in called_classes(row, classes).items() if found]
     outputs = plan.data.outputs
-    output = outputs.index(wanted) if wanted in outputs else len(outputs) - 1
+    output = outputs.index(chosen[0]) if chosen and chosen[0] in outputs else len(outputs) - 1
     heat = _heat(network, image, plan, output, picture)
     caption = f"Right: what spoke for {outputs[output]}." if heat is not None else ""
     picture = side_by_side([("", picture), ("", heat)], SIDE) if heat is not None else picture
     facts = [("True", str(row["label"])), ("Decided", str(row["class"]))]
-    facts += [
-        (key.removeprefix("calibrated_"), f"{float(value):.3f}")
-        for key, value in row.items()
-        if key.startswith("calibrated_") and key.removeprefix("calibrated_") in str(row["class"]).split("|")
-    ]
+    facts += [(name, f"{float(row[f'calibrated_{name}']):.3f}") for name in chosen]
     side = 2 * SIDE + 20
     return picture_card(case.name, ("", picture), facts=facts, group=group, caption=caption, max_side=side)
 

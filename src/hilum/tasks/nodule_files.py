@@ -41,15 +41,7 @@ CASE_COLUMNS = (
     *("lung_warnings", "dice"),
 )
 _PICTURED = 12
-
-
-def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV with these columns, also where there are no rows."""
-    import pandas as pd
-
-    with whole_file(path) as beside:
-        table = pd.DataFrame(list(rows), columns=pd.Index(columns))
-        table.to_csv(beside, index=False, float_format="%.6g", lineterminator="\n")
+DIGITS = 6
 
 
 def statuses(found: Findings, second: bool) -> list[tuple[Candidate, float, Status]]:

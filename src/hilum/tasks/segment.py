@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hilum.files import whole_file, write_json
+from hilum.files import write_json, write_rows
 from hilum.image.image import Image
 from hilum.inference.keeping import kept, level_counts
 from hilum.inference.predictor import enlarged, placed_tiles, quantised
@@ -342,13 +342,10 @@ def _write_scores(
     summary: Mapping[str, Any],
     told: Mapping[tuple[str, str], Foretold] | None = None,
 ) -> None:
-    import pandas as pd
-
     records = [to_record(score) for score in scores]
     if told:
         add_quality(records, told)
-    with whole_file(folder / "cases.csv") as beside:
-        pd.DataFrame(records).to_csv(beside, index=False)
+    write_rows(folder / "cases.csv", records)
     write_json(folder / "summary.json", summary)
 
 

@@ -22,7 +22,7 @@ from torch import nn
 
 from hilum import models
 from hilum.errors import HilumError, PlanError, RunError
-from hilum.files import read_json, read_text, write_json, write_text
+from hilum.files import read_json, read_text, write_json, write_rows
 from hilum.models.committee import Committee
 from hilum.models.per_output import PerOutput
 from hilum.planning.document import read_plan, write_plan
@@ -244,15 +244,7 @@ def save_fold(run: Run, index: int, network: nn.Module, history: History) -> Non
 
 def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write history rows as CSV."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    writer.writerows(
-        {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
-        for row in rows
-    )
-    write_text(path, text.getvalue())
+    write_rows(path, rows, digits=6)
 
 
 def load_network(run: Run, index: int) -> nn.Module:

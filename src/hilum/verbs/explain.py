@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +18,7 @@ from hilum.errors import HilumError
 from hilum.explanation.case import CaseExplanation, Question, explain_case
 from hilum.explanation.choice import choose
 from hilum.explanation.decision import Decide, Found, at_half
-from hilum.files import whole_file, write_text
+from hilum.files import whole_file, write_rows
 from hilum.inference.engines import ENGINES
 from hilum.inference.predictor import Predictor, quantised
 from hilum.models.features import feature_layers
@@ -117,7 +115,7 @@ def explain(
             told(index + 1, len(cases))
     if not rows:
         raise HilumError(f"no image could be explained: {'; '.join(left_out)}")
-    write_text(out / "uncertainty.csv", _csv(rows))
+    write_rows(out / "uncertainty.csv", rows)
     page = _write_page(out, opened, network, rows, sections)
     return Explained(out, page, tuple(rows), tuple(left_out))
 
@@ -197,14 +195,6 @@ def _save(path: Path, picture: Pixels) -> None:
 def _safe(name: str) -> str:
     """A name as part of a file name: letters, digits, dot, dash and underscore are kept."""
     return re.sub(r"[^\w.-]+", "_", name)
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _write_page(
