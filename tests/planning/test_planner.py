@@ -1,10 +1,13 @@
 import pytest
+import torch
 
 from hilum.errors import PlanError
 from hilum.phantoms.make import make_phantom
 from hilum.planning.document import read_plan, write_plan
 from hilum.planning.planner import Wishes, find_recipe, make_plan, recipe_names
+from hilum.study.masks import read_case_image
 from hilum.study.open import open_study
+from hilum.training.prepare import prepare_image
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,34 @@ def test_what_is_off_in_a_plan_stays_off_when_it_is_used_again(study, tmp_path):
 
 # A long time for few images, for which the planner plans coarse stages.
 LONG = ("training.cpu_s=6000",)
+
+
+def prepared(study, plan):
+    return torch.stack([prepare_image(read_case_image(case), plan.data) for case in study.cases])
+
+
+@pytest.mark.parametrize("settings", [(), ("data.flatten_light=false",), ("data.channels=1",)])
+def test_images_are_normalised_as_they_are_prepared(study, settings):
+    """Whether light is divided out and how many channels there are is known after the settings alone."""
+    plan = planned(study, settings=settings)
+    assert len(plan.data.mean) == plan.data.channels
+    pixels = prepared(study, plan)
+    assert abs(float(pixels.mean())) < 0.15
+    assert float(pixels.std()) == pytest.approx(1, abs=0.25)
+
+
+def test_light_is_divided_out_where_it_is_asked_for(study):
+    planned_flat = planned(study).data.flatten_light
+    plan = planned(study, settings=(f"data.flatten_light={str(not planned_flat).lower()}",))
+    assert abs(float(prepared(study, plan).mean())) < 0.15
+
+
+def test_mean_and_spread_of_ones_own_are_kept_and_must_fit_the_channels(study):
+    settings = ("data.mean=[1, 2, 3]", "data.std=[4, 5, 6]")
+    plan = planned(study, settings=settings)
+    assert (plan.data.mean, plan.data.std) == ([1, 2, 3], [4, 5, 6])
+    with pytest.raises(PlanError, match=r"data\.channels is 1"):
+        planned(study, settings=(*settings, "data.channels=1"))
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from hilum.reporting.sections import (
     measurements_section,
     plan_section,
     study_section,
+    thinned,
 )
 from hilum.study.study import Finding
 
@@ -94,6 +95,9 @@ def test_large_galleries_keep_the_worst_and_the_best():
     assert shown[:10] == list(range(10))
     assert shown[-1] == 99
     assert "20 of 100" in of(section, Text)[0].text
+    again = gallery_section(thinned(cards, 20), limit=20, of=len(cards))
+    assert of(again, Gallery) == of(section, Gallery)
+    assert "20 of 100" in of(again, Text)[0].text
 
 
 def test_measurements_are_cut_and_say_where_the_rest_is():

@@ -32,7 +32,7 @@ def test_hand_worked_binary():
     assert found["confusion"]["matrix"] == [[2, 2], [1, 3]]
     assert found["per_class"]["NORMAL"]["support"] == 4
     assert found["operating_point"] == {
-        "rule": "given", "threshold": 0.5, "sensitivity": 0.75, "specificity": 0.5
+        "rule": "fixed", "threshold": 0.5, "sensitivity": 0.75, "specificity": 0.5
     }  # fmt: skip
     json.dumps(found)
 
@@ -173,3 +173,25 @@ def test_one_class_among_the_cases():
 def test_errors(probabilities, labels, message):
     with pytest.raises(HilumError, match=message):
         summarise_classification(probabilities, labels, CLASSES)
+
+
+def test_a_class_that_is_never_called_has_no_precision_to_gain_by():
+    """Against scikit-learn, which counts it as 0 too."""
+    from sklearn.metrics import precision_score
+
+    label = np.repeat([0, 1, 2], 5)
+    called = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 0, 1, 1])
+    found = summarise_classification(np.eye(3)[called], label, ("a", "b", "c"), samples=20)
+    wanted = precision_score(label, called, average="macro", zero_division=0)
+    assert found["precision"]["value"] == pytest.approx(wanted)
+
+
+def test_groups_without_a_known_label_are_not_counted():
+    labels = np.full((40, 2), np.nan)
+    labels[:10] = np.tile([[0.0, 1.0], [1.0, 0.0]], (5, 1))
+    values = np.full((40, 2), 0.5)
+    found = summarise_classification(
+        values, labels, ("a", "b"), exclusive=False, samples=20, rules=["youden", "fixed"]
+    )
+    assert found["groups"] == found["auc"]["cases"] == 10
+    assert found["classes"]["a"]["operating_point"]["rule"] == "youden"

@@ -191,3 +191,16 @@ def test_errors():
         froc([Candidate("a", (0, 0, math.nan), 0.5)], [])
     with pytest.raises(HilumError, match="finite"):
         froc([Candidate("a", (0, 0, 0), math.nan)], [])
+
+
+def test_intervals_are_drawn_over_groups_of_scans():
+    """Two of four patients have all their nodules found, two none: the plain share varies from 0 to 1."""
+    scans = [f"p{patient}-{scan}" for patient in range(4) for scan in range(10)]
+    nodules = [Nodule(name, (0, 0, 0), 8) for name in scans]
+    found = froc([Candidate(n, (0, 0, 0), 0.9) for n in scans if n[1] in "01"], nodules, scans=scans)
+    patients = {name: name.split("-")[0] for name in scans}
+    low, high = summarise_detection(found, samples=400, groups=patients)["cpm"]["interval"]
+    assert (low, high) == (0, 1)
+    low, high = summarise_detection(found, samples=400)["cpm"]["interval"]
+    assert low > 0.25
+    assert high < 0.75

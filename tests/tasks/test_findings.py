@@ -84,3 +84,10 @@ def test_each_fold_is_judged_at_the_threshold_of_the_others():
     curve = scored([quiet, loud], {})
     assert at_threshold(curve, {"a": found[0], "b": found[1]}) == pytest.approx((1.0, 0.5))
     assert threshold_by_fold([quiet], {0: False}, plan) == {0: pytest.approx(0.6)}, "there is no other fold"
+
+
+def test_a_threshold_above_all_where_even_the_first_is_too_many():
+    curve = scored([findings("a", 0, [(50, 0.9), (0, 0.5)]), findings("b", 0, [(0, 0.4)])], {})
+    threshold = operating_threshold(curve, 0.25)
+    assert threshold > 0.9
+    assert at_threshold(curve, dict.fromkeys(curve.scans, threshold)) == (0, 0)

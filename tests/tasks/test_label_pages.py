@@ -1,4 +1,5 @@
 import csv
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hilum.reporting.blocks import Callout
 from hilum.reporting.terminal import score_lines
 from hilum.scoring.classification import summarise_classification
-from hilum.tasks.label_pages import scores_section
+from hilum.tasks.label_pages import how_decided, scores_section, shift_note
 
 CLASSES = ("mass", "fluid", "rare")
 
@@ -38,3 +39,26 @@ def test_a_class_without_known_labels_is_told_in_the_report(run):
 
 def test_the_other_classes_are_told_on_the_command_line(run):
     assert any(line.startswith("AUC 0.") for line in score_lines(run.summary()))
+
+
+def one_class(**more):
+    """The summary of test images that are all of one class."""
+    summary = summarise_classification([0.2, 0.8, 0.9], [1, 1, 1], ("normal", "sick"), samples=20)
+    summary["calibration"] = {"temperature": 1.0, "learnt_on": 9, "ece_before": 0.1, "brier_before": 0.2}
+    return summary | {"youden": {"recall": 0.9, "specificity": math.nan}} | more
+
+
+def test_test_images_of_one_class_have_words_too(run):
+    words = how_decided(run, one_class())
+    assert "Youden" not in words
+    assert "nan" not in words
+    run.plan = SimpleNamespace(training=SimpleNamespace(validation=0.0))
+    assert shift_note(run, one_class(validation={"auc": {"value": 0.9}, "accuracy": {"value": 0.9}})) == ""
+
+
+def test_what_was_learnt_and_on_what_is_told(run):
+    summary = one_class()
+    summary["calibration"] |= {"source": "held-back images", "thresholds_learnt": True}
+    assert "Temperature (1.00) and threshold were learnt on held-back images (9)" in how_decided(run, summary)
+    summary["calibration"] |= {"thresholds_learnt": False}
+    assert "Temperature (1.00) was learnt" in how_decided(run, summary)

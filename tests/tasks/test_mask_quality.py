@@ -51,7 +51,31 @@ def test_masks_of_a_single_fold_are_foretold_by_the_other_groups():
     assert told["c0.5", "t"].dice > 0.85
 
 
-def test_empty_truths_and_empty_masks_teach_nothing():
+def test_false_masks_teach_that_their_dice_is_nothing():
+    scores = [scored(d, case=f"true{d}") for d in np.linspace(0.8, 0.95, 10)]
+    scores += [false_mask(f"false{n}") for n in range(10)]
+    expected = {(one.case, "t"): 0.9 if one.case.startswith("true") else 0.3 for one in scores}
+    fits, told = fit_masks(scores, expected)
+    assert fits["t"].cases == 20
+    assert told["false0", "t"].dice < 0.1
+    assert told["false0", "t"].word == "check"
+    assert told["true0.95", "t"].word == "good"
+
+
+def false_mask(case):
+    mask = np.zeros((1, 40, 40), bool)
+    mask[0, :5] = True
+    nothing = np.zeros_like(mask)
+    return case_scores(mask.astype(np.float32), nothing, ["t"], case=case, group="g", decision=mask)[0]
+
+
+def test_masks_more_wrong_than_right_are_never_good():
+    scores = [scored(d, case=str(d)) for d in np.linspace(0.05, 0.15, 10)]
+    _, told = fit_masks(scores, {(one.case, "t"): one.dice for one in scores})
+    assert {one.word for one in told.values()} == {"check"}
+
+
+def test_empty_masks_teach_nothing():
     scores = [scored(d, case=str(d)) for d in np.linspace(0.5, 0.95, 10)]
     expected = {(one.case, "t"): one.dice for one in scores}
     expected[scores[0].case, "t"] = math.nan

@@ -258,6 +258,15 @@ def test_whole_groups_are_held_back(tmp_path):
     assert hold_back(splits, study, 0.25) is splits
 
 
+@pytest.mark.parametrize("share", [0.1, 0.15, 0.22, 0.3, 0.4, 0.45, 0.5])
+def test_the_share_held_back_is_the_share_asked_for(share):
+    cases = tuple(Case(f"c{n}", Source(Path(f"c{n}")), group=f"g{n}") for n in range(200))
+    splits = Splits("given", (Fold(tuple(case.name for case in cases), ()),), "given")
+    held = hold_back(splits, Study(Path(), "x", cases), share)
+    assert len(held.folds[0].val) / 200 == pytest.approx(share, abs=0.011)
+    assert f"{len(held.folds[0].val) / 2:.0f} % of the images" in held.reason
+
+
 def test_images_that_may_not_be_parted_are_held_back_together():
     cases = [Case(f"c{n}", Source(Path(f"c{n}")), labels={"sick": 1.0}, group=f"g{n}") for n in range(24)]
     study, names = Study(Path(), "x", tuple(cases)), tuple(case.name for case in cases)

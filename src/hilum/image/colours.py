@@ -12,6 +12,7 @@ from hilum.errors import ImageError
 from hilum.image.image import Image
 from hilum.image.readers import expand_palette
 
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 _LOW, _HIGH = 0.5, 99.5
 _SAMPLE = 1_000_000
 

@@ -77,7 +77,7 @@ def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Pl
     drop_quiet_time(draft)
     if "training.stages" not in _wished(wishes).values:
         drop_stages(draft, [key for key in STAGED if draft.get(key) != planned.get(key)])
-    fill_normalisation(draft, fingerprint)
+    fill_normalisation(draft, fingerprint, planned)
     return Planned(draft.plan(), fingerprint, task.name)
 
 

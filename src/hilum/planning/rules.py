@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
+
+from hilum.errors import PlanError
+from hilum.image.colours import LUMINANCE
 from hilum.planning.device import Device
 from hilum.planning.draft import Draft
 from hilum.planning.fingerprint import Fingerprint
@@ -36,14 +41,11 @@ def plan_data(draft: Draft, print_: Fingerprint, outputs: tuple[str, ...], folds
 def plan_normalisation(draft: Draft, print_: Fingerprint) -> None:
     """Colour images share one scale over the study; grey ones are brought to their own mean and spread."""
     if print_.coloured:
-        mean, std = print_.mean, print_.std
         if print_.uneven_light >= UNEVEN:
             why = f"background light falls off by {print_.uneven_light:.0%}: it is divided out of each image"
             draft.set("data.flatten_light", True, why)
-            mean, std = print_.flat_mean, print_.flat_std
         draft.set("data.normalise", "study", "colour means the same in every image")
-        draft.set("data.mean", [round(value, 4) for value in mean], f"over {print_.looked_at} images")
-        draft.set("data.std", [round(max(value, 1e-3), 4) for value in std], "")
+        fill_normalisation(draft, print_, {})
     else:
         draft.set(
             "data.normalise",
@@ -203,14 +205,31 @@ def drop_stages(draft: Draft, given: Sequence[str]) -> None:
         draft.set("training.stages", [1], f"coarse ones were planned for another {', '.join(given)}")
 
 
-def fill_normalisation(draft: Draft, print_: Fingerprint) -> None:
-    """The study's mean and spread where one scale is wanted and none is given, as recipes leave it open."""
-    if draft.get("data.normalise") != "study" or draft.get("data.mean"):
+def fill_normalisation(draft: Draft, print_: Fingerprint, planned: Mapping[str, Any]) -> None:
+    """The study's mean and spread as the images are prepared, where one scale is wanted and none is given.
+
+    What was `planned` before files and settings were heard is no wish: it is found anew, as the light or the
+    channels may now be others. Raises PlanError where given ones do not fit the channels.
+    """
+    if draft.get("data.normalise") != "study":
         return
-    channels = int(draft.get("data.channels"))
-    mean, std = list(print_.mean), list(print_.std)
-    if channels == 1 and len(mean) > 1:
-        mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
+    channels = int(draft.get("data.channels", print_.channels))
+    given = [draft.get(key) or [] for key in ("data.mean", "data.std")]
+    if given[0] and given != [planned.get(key) for key in ("data.mean", "data.std")]:
+        if any(len(values) not in (1, channels) for values in given if values):
+            raise PlanError(
+                f"data.mean {given[0]}, data.std {given[1]}: one value a channel is wanted, "
+                f"and data.channels is {channels}"
+            )
+        return
+    if draft.get("data.flatten_light") and not print_.flat_mean:
+        why = "no image has a bright background, which light is measured on: each by its own mean and spread"
+        draft.set("data.normalise", "image", why)
+        return
+    flat = bool(draft.get("data.flatten_light"))
+    mean, std = (print_.flat_mean, print_.flat_std) if flat else (print_.mean, print_.std)
+    if channels == 1 and len(mean) == len(LUMINANCE):
+        mean, std = ((float(np.dot(values, LUMINANCE)),) for values in (mean, std))
     draft.set("data.mean", [round(value, 4) for value in mean], f"over {print_.looked_at} images")
     draft.set("data.std", [round(max(value, 1e-3), 4) for value in std], "")
 

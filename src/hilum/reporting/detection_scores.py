@@ -38,7 +38,8 @@ def detection_scores(detection: Detection) -> Section:
         intervals=froc.get("sensitivity_interval") or (),
         operating=(point["false_positives_a_scan"], point["sensitivity"]),
     )
-    blocks += [Figure(figure, _froc_caption(froc, first), "Free-response ROC"), *_size_figure(detection)]
+    caption = _froc_caption(froc, first, _drawn(summary))
+    blocks += [Figure(figure, caption, "Free-response ROC"), *_size_figure(detection)]
     blocks += [*_distance_figure(detection), *_probability_figure(detection)]
     return Section("Scores", (*blocks, _rate_table(froc, first), _size_table(detection)), "scores")
 
@@ -61,7 +62,7 @@ def _facts(summary: Row) -> Facts:
     rows = [
         ("Scans", numbers.count(summary["scans"])),
         ("Nodules", numbers.count(summary["nodules"])),
-        ("CPM, 95 % interval over scans", f"{numbers.score(cpm['value'])} {interval}".strip()),
+        (f"CPM, 95 % interval over {_drawn(summary)}", f"{numbers.score(cpm['value'])} {interval}".strip()),
         ("Operating threshold", numbers.score(point["threshold"])),
         ("Sensitivity there", numbers.score(point["sensitivity"])),
         ("False positives a scan there", numbers.score(point["false_positives_a_scan"], 2)),
@@ -73,15 +74,20 @@ def _facts(summary: Row) -> Facts:
     return Facts(tuple((name, text) for name, text in rows if text != numbers.NONE))
 
 
+def _drawn(summary: Row) -> str:
+    """What intervals are drawn over: groups where scans are not their own."""
+    return "groups" if summary.get("groups", summary["scans"]) < summary["scans"] else "scans"
+
+
 def _curve(froc: Row) -> tuple[Sequence[float], Sequence[float]]:
     curve = froc.get("curve") or froc
     return curve["false_positives"], curve["sensitivity"]
 
 
-def _froc_caption(froc: Row, first: Row) -> str:
+def _froc_caption(froc: Row, first: Row, drawn: str) -> str:
     cpm = froc["cpm"]
     text = f"CPM {numbers.score(cpm['value'])}, 95 % interval {numbers.interval(cpm.get('interval')) or '–'}"
-    text += " (bootstrap over scans): the mean of the seven points."
+    text += f" (bootstrap over {drawn}): the mean of the seven points."
     if froc.get("sensitivity_interval"):
         text += " Bars are 95 % intervals."
     if first:

@@ -155,7 +155,7 @@ def _segmentation_figures(
         mine = [row for row in cases if row.get("target") == name and _has_areas(row)]
         if mine:
             figures += _area_figures(name, mine)
-        told = [row for row in mine if numbers.number(row.get("predicted_dice")) >= 0 and _has_target(row)]
+        told = [row for row in mine if numbers.number(row.get("predicted_dice")) >= 0]
         if told:
             figures.append(_quality_figure(name, told))
     return figures
@@ -163,11 +163,13 @@ def _segmentation_figures(
 
 def _quality_figure(target: str, rows: Sequence[Row]) -> Figure:
     """What was foretold of each mask against what was found."""
-    real = [numbers.number(row["dice"]) for row in rows]
+    real = [numbers.number(row["dice"]) if _has_target(row) else 0.0 for row in rows]
     told = [numbers.number(row["predicted_dice"]) for row in rows]
     groups = [str(row.get("group", "")) for row in rows]
     content = plots.agreement(real, told, groups=groups, quantity="Dice", unit="0 to 1")
-    text = f"{len(rows)} cases, each foretold from its probabilities, by what the others have taught."
+    text = f"{len(rows)} masks, each foretold from its probabilities, by what the others have taught."
+    if false := sum(not _has_target(row) for row in rows):
+        text += f" {false} of them lie where the target is not: their Dice is 0."
     return Figure(content, text, f"Dice foretold, {target}")
 
 
@@ -192,7 +194,8 @@ def _quality_table(targets: Mapping[str, Row]) -> list[Table]:
     columns = ("Target", "Cases", "Correlation", "Rank correlation", "Usual error")
     note = (
         "How well the Dice of a mask is foretold from its probabilities alone: predicted_dice in the "
-        'tables. Masks foretold to be worse than usual by more than the usual error have the quality "check".'
+        "tables. Masks foretold below a half, or worse than usual by more than the usual error, have the "
+        'quality "check".'
     )
     digits = tuple((name, 3) for name in columns[2:])
     return [Table(columns, tuple(rows), "Foretold Dice", note, digits)]

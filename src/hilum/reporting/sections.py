@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from hilum.reporting import numbers, plots
 from hilum.reporting.blocks import (
@@ -21,6 +21,7 @@ from hilum.reporting.blocks import (
 from hilum.reporting.overlay import ERROR_COLOURS, target_colours
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 _HISTORY_AXES = ("step", "seconds", "cpu_s", "epoch", "fold")
 _LABELS = {
@@ -145,21 +146,22 @@ def gallery_section(
     note: str = "",
     errors: bool = True,
     limit: int = 24,
+    of: int | None = None,
 ) -> Section:
     """Cards ordered from the lowest score up, with what the colours mean.
 
-    Where there are more than `limit`, the worst half of it, and evenly chosen others, are shown.
+    Where there are more than `limit`, they are `thinned`; cards that were before are those `of` so many.
     """
     ordered = sorted(
         cards, key=lambda card: (card.score is None or card.score != card.score, card.score or 0.0)
     )
-    chosen = _chosen(ordered, limit)
+    chosen, every = thinned(ordered, limit), of or len(ordered)
     blocks: list[Block] = [Text(note)] if note else []
-    if len(chosen) < len(ordered):
+    if len(chosen) < every:
         worst = limit // 2
         blocks.append(
             Text(
-                f"{len(chosen)} of {len(ordered)} cases are shown: the {worst} worst, "
+                f"{len(chosen)} of {every:,} cases are shown: the {worst} worst, "
                 f"then every so many of the others up to the best."
             )
         )
@@ -247,10 +249,15 @@ def _cost(folds: Mapping[str, Sequence[Row]]) -> list[Block]:
     return [Table(("Fold", *(shown[axis] for axis in known)), rows, "Cost", sortable=False)]
 
 
-def _chosen(cards: Sequence[Card], limit: int) -> list[Card]:
-    if len(cards) <= limit:
-        return list(cards)
-    worst, rest = list(cards[: limit // 2]), cards[limit // 2 :]
+def thinned(ordered: Sequence[T], limit: int) -> list[T]:
+    """At most `limit` of what is ordered from the worst: half of it the worst, others evenly, the best too.
+
+    >>> thinned(range(9), 4)
+    [0, 1, 2, 8]
+    """
+    if len(ordered) <= limit:
+        return list(ordered)
+    worst, rest = list(ordered[: limit // 2]), ordered[limit // 2 :]
     wanted = limit - len(worst)
     places = [round(place * (len(rest) - 1) / max(1, wanted - 1)) for place in range(wanted)]
     return worst + [rest[place] for place in places]

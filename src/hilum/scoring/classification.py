@@ -72,7 +72,7 @@ def summarise_classification(
         raise HilumError(f"{len(values)} probabilities, {len(truth)} labels: each case needs both")
     index = Groups(*group_indices(range(len(values)) if groups is None else groups))
     if not exclusive:
-        stated = rules or ["given"] * len(classes)
+        stated = rules or ["fixed"] * len(classes)
         return _multi_label(values, truth, classes, index, (thresholds, stated), samples, seed)
     chosen, known = _class_indices(truth, len(classes))
     values, chosen, index = values[known], chosen[known], index.only(known).renumbered()
@@ -209,7 +209,7 @@ def _stated(
 ) -> dict[str, Any]:
     """The operating point with what it does here, and beside it what it did where it was chosen."""
     here = {"sensitivity": scores["recall"]["value"], "specificity": scores["specificity"]["value"]}
-    rule = point.rule if point else "given"
+    rule = point.rule if point else "fixed"
     if cuts is not None:
         spread = {"lowest": float(cuts.min()), "highest": float(cuts.max())}
         threshold = point.threshold if point else float(np.mean(cuts))

@@ -16,7 +16,7 @@ nodules in computed tomography images: The LUNA16 challenge, Medical Image Analy
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError
-from hilum.scoring.bootstrap import SAMPLES, drawn, percentile_interval
+from hilum.scoring.bootstrap import SAMPLES, drawn, group_indices, percentile_interval
 
 Floats = NDArray[np.float64]
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -131,13 +131,16 @@ def froc(
     return _curve(names, hits, false, doubles, irrelevant)
 
 
-def summarise_detection(result: Froc, samples: int = SAMPLES, seed: int = 0) -> dict[str, Any]:
+def summarise_detection(
+    result: Froc, samples: int = SAMPLES, seed: int = 0, groups: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The detection part of summary.json: `{"cpm": {"value", "interval"}, "sensitivity_at": {...}}`.
 
-    Intervals are 95 % bootstrap over scans. `localisation_error_mm` is the distance between the
+    Intervals are 95 % bootstrap over `groups` (patients, by scan), each scan its own without.
+    `localisation_error_mm` is the distance between the
     predicted and the true centre of the nodules that were found.
     """
-    intervals, cpm_interval = _bootstrap(result, samples, seed)
+    intervals, cpm_interval = _bootstrap(result, samples, seed, groups or {})
     errors = [hit.distance_mm for hit in result.hits if hit.candidate is not None]
     return {
         "cpm": {
@@ -224,20 +227,22 @@ def _last_of_ties(descending: Floats) -> NDArray[np.intp]:
 
 
 def _bootstrap(
-    result: Froc, samples: int, seed: int
+    result: Froc, samples: int, seed: int, groups: Mapping[str, str]
 ) -> tuple[list[tuple[float, float]], tuple[float, float]]:
-    """Intervals of the sensitivity at each rate and of the CPM, over scans."""
-    number = {name: index for index, name in enumerate(result.scans)}
+    """Intervals of the sensitivity at each rate and of the CPM, over groups of scans."""
+    indices, count = group_indices([groups.get(name, name) for name in result.scans])
+    number = dict(zip(result.scans, indices.tolist(), strict=True))
+    scans = np.bincount(indices, minlength=count)
     events = [(hit.candidate.probability, 1, number[hit.nodule.scan]) for hit in result.hits if hit.candidate]
     events += [(candidate.probability, 0, number[candidate.scan]) for candidate in result.false_positives]
     table = np.array(sorted(events, reverse=True), np.float64).reshape(-1, 3)
-    scan, true, ends = table[:, 2].astype(np.intp), table[:, 1], _last_of_ties(table[:, 0])
-    nodules = np.bincount([number[hit.nodule.scan] for hit in result.hits], minlength=len(number))
+    owner, true, ends = table[:, 2].astype(np.intp), table[:, 1], _last_of_ties(table[:, 0])
+    nodules = np.bincount([number[hit.nodule.scan] for hit in result.hits], minlength=count)
     estimates: list[Floats] = []
-    for draws in (row for part in drawn(len(number), samples, seed) for row in part):
-        weight = draws[scan]
+    for draws in (row for part in drawn(count, samples, seed) for row in part):
+        weight = draws[owner]
         found = np.concatenate(([0.0], (weight * true).cumsum()[ends]))
         alarms = np.concatenate(([0.0], (weight * (1 - true)).cumsum()[ends]))
-        estimates.append(np.interp(RATES, alarms / len(number), found) / ((draws @ nodules) or np.nan))
+        estimates.append(np.interp(RATES, alarms / (draws @ scans), found) / ((draws @ nodules) or np.nan))
     sampled = np.array(estimates).reshape(-1, len(RATES))
     return [percentile_interval(column) for column in sampled.T], percentile_interval(sampled.mean(axis=1))

@@ -58,7 +58,7 @@ def at_threshold(probability: ArrayLike, label: ArrayLike, threshold: float = 0.
     values, truth = _known(probability, label)
     cut = np.array([threshold])
     sensitivity, alarms = (_share_at_or_above(values[kind], cut)[0] for kind in (truth, ~truth))
-    return OperatingPoint("given", threshold, float(sensitivity), float(1 - alarms), len(values))
+    return OperatingPoint("fixed", threshold, float(sensitivity), float(1 - alarms), len(values))
 
 
 def cross_fit_thresholds(

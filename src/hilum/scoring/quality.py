@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST, MANY = 8, 60
+HALF = 0.5
 KNOTS = 21
 GOOD, CHECK, EMPTY = "good", "check", "empty"
 
@@ -43,7 +44,8 @@ class QualityFit:
     def foretell(self, expected: float) -> Foretold:
         """The Dice to expect of a mask; a mask of nothing has none.
 
-        One that is foretold to fall short of the typical one by more than the usual error is to be checked.
+        One that is foretold to be more wrong than right, or to fall short of the typical one by more than
+        the usual error, is to be checked.
         """
         if math.isnan(expected):
             return Foretold(math.nan, math.nan, EMPTY)
@@ -51,7 +53,7 @@ class QualityFit:
 
     def judged(self, dice: float) -> Foretold:
         """A foretold Dice with its error and its word."""
-        return Foretold(dice, self.error, CHECK if dice < self.typical - self.error else GOOD)
+        return Foretold(dice, self.error, CHECK if dice < max(HALF, self.typical - self.error) else GOOD)
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as `read_quality` takes it."""
@@ -108,8 +110,8 @@ def fit_quality(
 ) -> tuple[QualityFit, list[float]] | None:
     """Learn what Dice to expect, and foretell each of these cases from the other folds alone.
 
-    `expected` and `real` are of cases that have the target and a mask of it. A fold whose others have fewer
-    than eight cases is foretold by all. None where there are fewer than eight cases.
+    `expected` and `real` are of masks; one where the target is not has a `real` Dice of 0. A fold whose
+    others have fewer than eight cases is foretold by all. None where there are fewer than eight cases.
     """
     if len(real) < FEWEST:
         return None

@@ -207,7 +207,7 @@ def _point(values: Floats, label: Floats, rule: str) -> OperatingPoint:
 
 
 def _given(cut: float) -> OperatingPoint:
-    return OperatingPoint("given", cut, math.nan, math.nan, 0)
+    return OperatingPoint("fixed", cut, math.nan, math.nan, 0)
 
 
 def calibrated(probability: Floats, decision: Decision, plan: Plan) -> Floats:

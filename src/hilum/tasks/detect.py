@@ -371,7 +371,10 @@ def _summary(
         "cases": len(defined),
     }
     own = {one.case.name: thresholds[one.fold] for one in found}
-    return files.detection_summary(final, first, own, dice, plan.scoring.bootstrap, plan.training.seed)
+    groups = {one.case.name: one.case.group or one.case.name for one in found}
+    return files.detection_summary(
+        final, first, own, dice, plan.scoring.bootstrap, plan.training.seed, groups
+    )
 
 
 def _second_words(summary: Mapping[str, Any]) -> dict[str, Any]:

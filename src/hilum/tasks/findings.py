@@ -101,10 +101,14 @@ def second_by_fold(found: Sequence[Findings], plan: DetectionPlan) -> dict[int |
 def operating_threshold(result: Froc, false_positives: float) -> float:
     """The lowest probability at which there are at most so many false positives a scan; 0.5 without any.
 
-    Cut to six decimals, which the tables have: what is at the threshold there is at it here.
+    Just above all candidates where the most probable of them is one too many already. Cut to six decimals,
+    which the tables have: what is at the threshold there is at it here.
     """
-    fitting = result.thresholds[(result.rates <= false_positives) & np.isfinite(result.thresholds)]
-    return math.floor(float(fitting.min()) * 1e6) / 1e6 if fitting.size else 0.5
+    known = np.isfinite(result.thresholds)
+    fitting = result.thresholds[(result.rates <= false_positives) & known]
+    if fitting.size:
+        return math.floor(float(fitting.min()) * 1e6) / 1e6
+    return math.ceil(float(result.thresholds[known].max()) * 1e6 + 1) / 1e6 if known.any() else 0.5
 
 
 def threshold_by_fold(

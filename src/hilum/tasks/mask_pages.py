@@ -11,7 +11,7 @@ from hilum.inference.keeping import kept
 from hilum.inference.predictor import enlarged
 from hilum.reporting.blocks import Card, Section
 from hilum.reporting.score_sections import segmentation_scores_section
-from hilum.reporting.sections import gallery_section, measurements_section
+from hilum.reporting.sections import gallery_section, measurements_section, thinned
 from hilum.reporting.thumbnails import segmentation_card
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Study
@@ -30,7 +30,12 @@ def mask_sections(run: Run, study: Study) -> list[Section]:
         segmentation_scores_section(
             run.summary(), [_with_areas(row) for row in rows], note=_threshold_note(run)
         ),
-        gallery_section(_cards(run, study, rows), run.plan.data.outputs, limit=GALLERY),
+        gallery_section(
+            _cards(run, study, rows),
+            run.plan.data.outputs,
+            limit=GALLERY,
+            of=len({row["case"] for row in rows}),
+        ),
         measurements_section(measured, file="evaluation/measurements.csv"),
     ]
 
@@ -86,14 +91,15 @@ def _cards(run: Run, study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Ca
     by_case: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_case.setdefault(str(row["case"]), []).append(row)
-    ordered = sorted(by_case, key=lambda name: _mean_dice(by_case[name]))
-    chosen = ordered[: GALLERY // 2] + ordered[GALLERY // 2 :: max(1, len(ordered) // GALLERY)]
+    chosen = thinned(sorted(by_case, key=lambda name: _worth(by_case[name])), GALLERY)
     cases = {case.name: case for case in study.cases}
-    return [_card(run, cases[name], by_case[name]) for name in dict.fromkeys(chosen) if name in cases]
+    return [_card(run, cases[name], by_case[name]) for name in chosen if name in cases]
 
 
-def _mean_dice(rows: Sequence[Mapping[str, Any]]) -> float:
-    defined = [float(row["dice"]) for row in rows if row["dice"] == row["dice"] and row["truth_pixels"]]
+def _worth(rows: Sequence[Mapping[str, Any]]) -> float:
+    """The mean Dice of a case's targets; of one that is not there 1 for no mask, 0 for a false one."""
+    found = [row["dice"] if row["truth_pixels"] else float(not row["predicted_pixels"]) for row in rows]
+    defined = [float(value) for value in found if value == value]
     return sum(defined) / len(defined) if defined else 1.0
 
 
@@ -120,5 +126,5 @@ def _card(run: Run, case: Case, rows: Sequence[Mapping[str, Any]]) -> Card:
         {target: shown[f"truth {target}"] for target in targets if f"truth {target}" in shown},
         facts=facts,
         group=case.group,
-        score=_mean_dice(rows),
+        score=_worth(rows),
     )

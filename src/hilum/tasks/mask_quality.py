@@ -38,9 +38,10 @@ def fit_masks(
     told: dict[Key, Foretold] = {}
     for target in dict.fromkeys(score.target for score in scores):
         own = [score for score in scores if score.target == target]
-        usable = [one for one in own if not one.empty and not math.isnan(expected[one.case, target])]
+        usable = [one for one in own if not math.isnan(expected[one.case, target])]
         values = [expected[one.case, target] for one in usable]
-        found = fit_quality(values, [one.dice for one in usable], _parts(usable))
+        real = [0.0 if one.empty else one.dice for one in usable]
+        found = fit_quality(values, real, _parts(usable))
         if found is None:
             continue
         fit, dice = found

@@ -158,17 +158,19 @@ def detection_summary(
     dice: Mapping[str, float],
     samples: int,
     seed: int = 0,
+    groups: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """summary.json of a detector: FROC, CPM with its interval, both stages, operating point, errors in mm.
 
-    `threshold` is the one of each scan: that of its fold.
+    `threshold` is the one of each scan: that of its fold; `groups` that of each scan.
     """
-    whole = summarise_detection(final, samples, seed)
+    whole = summarise_detection(final, samples, seed, groups)
     errors = [hit.distance_mm for hit in final.hits if hit.candidate is not None]
     rate, sensitivity = at_threshold(final, threshold)
     sensitivities = [final.sensitivity_at(at) for at in RATES]
     return {
         "scans": len(final.scans),
+        "groups": len({(groups or {}).get(name, name) for name in final.scans}),
         "nodules": len(final.hits),
         "cpm": {key: whole["cpm"][key] for key in ("value", "interval", "scans", "nodules")},
         "sensitivity_at": whole["sensitivity_at"],

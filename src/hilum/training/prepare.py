@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hilum.errors import ImageError
+from hilum.image.colours import LUMINANCE
 from hilum.image.illumination import coarse_light, evenly_lit
 from hilum.image.image import Image
 from hilum.image.resampling import resized_window
 from hilum.image.spacing import Spacing
 from hilum.planning.plan import DataPlan
 
-_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 SAME_SPACING = 1 / 7
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -58,7 +58,7 @@ def match_channels(x: Tensor, channels: int, name: str) -> Tensor:
     if x.shape[0] == 1:
         return x.expand(channels, *x.shape[1:])
     if channels == 1 and x.shape[0] == 3:
-        weight = torch.tensor(_LUMINANCE).reshape(3, *[1] * (x.ndim - 1))
+        weight = torch.tensor(LUMINANCE).reshape(3, *[1] * (x.ndim - 1))
         return (x * weight).sum(0, keepdim=True)
     raise ImageError(
         f"{name}: has {x.shape[0]} channels, the plan wants {channels}; train on images of one kind"
