@@ -39,7 +39,7 @@ from hilum.tasks.decisions import (
     rule_of,
 )
 from hilum.tasks.exploration import explore
-from hilum.tasks.task import Delivery, OneNetwork, Predicted
+from hilum.tasks.task import Delivery, OneNetwork, Predicted, Weights
 from hilum.training.batches import Batch
 from hilum.training.prepare import prepare_image
 from hilum.training.run import Run
@@ -105,8 +105,8 @@ class Classify(OneNetwork):
         """The image at working resolution, normalised."""
         return prepare_image(image, plan.data)
 
-    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Any:
-        """Weights (2, K) of absence and presence of each output, so that both count alike; mean 1."""
+    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Weights:
+        """Weights by which classes count alike: (K,) of exclusive ones, else (2, K) of absence, presence."""
         label = torch.stack([sample.label for sample in samples if sample.label is not None])
         known = torch.stack([sample.known for sample in samples])
         present = ((label > 0.5) * known).sum(0).tolist()

@@ -50,7 +50,7 @@ from hilum.tasks.scans import (
 )
 from hilum.tasks.second_stage import blank_trainer, load_second, second_plan, train_second
 from hilum.tasks.segment import SEGMENT
-from hilum.tasks.task import Delivery, Predicted
+from hilum.tasks.task import Delivery, Predicted, Weights
 from hilum.training.batches import Batch
 from hilum.training.budget import TimeTooShortError, count_steps
 from hilum.training.run import Run
@@ -98,7 +98,7 @@ class Detect:
         """One sample a scan: what the network sees, the mask of its marks, and where patches are centred."""
         scan = read_scan(image, plan.data)
         marks = marks_inside(scan.grid, case)
-        mask = marks_mask(scan, case, plan.data.marks_as)
+        mask = marks_mask(scan, marks, plan.data.marks_as, case.name)
         sample = masked_sample(
             case.name, network_input(scan, plan.data), torch.from_numpy(mask[None]).float(), torch.ones(1)
         )
@@ -109,7 +109,7 @@ class Detect:
         """The scan cut to its lungs, on the working grid, in the window."""
         return network_input(read_scan(image, plan.data), plan.data)
 
-    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Sequence[float]:
+    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Weights:
         """One output, one weight."""
         return [1.0] * len(plan.data.outputs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -102,7 +103,7 @@ def _cubes_of(
 ) -> Iterator[Sample]:
     image = read_case_image(case)
     scan = read_scan(image, plan.data)
-    rng = np.random.default_rng(len(case.name))
+    rng = np.random.default_rng([second.training.seed, zlib.crc32(case.name.encode())])
     found = candidates_in(scan, probability, plan.detection)
     side, size = cube_side(second), plan.detection.cube_mm
     near = _around_marks(nodule_marks(case), rng)

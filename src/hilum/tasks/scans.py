@@ -114,10 +114,9 @@ def other_marks(case: Case) -> tuple[Mark, ...]:
     return tuple(mark for mark in case.marks or () if mark.kind != NODULE)
 
 
-def marks_mask(scan: Scan, case: Case, kind: str) -> NDArray[np.bool_]:
-    """The mask (Z', Y', X') of a case's nodules on the working grid; marks outside it are left out."""
-    marks = marks_inside(scan.grid, case)
-    return _MASKS[kind](scan.grid, marks, seriesuid=case.name)
+def marks_mask(scan: Scan, marks: Sequence[Mark], kind: str, name: str = "") -> NDArray[np.bool_]:
+    """The mask (Z', Y', X') of nodules that lie on the working grid of a scan of this name."""
+    return _MASKS[kind](scan.grid, marks, seriesuid=name)
 
 
 def marks_inside(grid: Image, case: Case) -> list[Mark]:

@@ -57,7 +57,7 @@ from hilum.tasks.mask_quality import (
     write_quality,
 )
 from hilum.tasks.presence import Seen, presence_score
-from hilum.tasks.task import Delivery, OneNetwork, Predicted, PredictedBlocks
+from hilum.tasks.task import Delivery, OneNetwork, Predicted, PredictedBlocks, Weights
 from hilum.training.batches import Batch
 from hilum.training.prepare import prepare_image, prepare_mask
 from hilum.training.run import Run
@@ -138,7 +138,7 @@ class Segment(OneNetwork):
         """The image at working resolution, normalised."""
         return prepare_image(image, plan.data)
 
-    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Sequence[float]:
+    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Weights:
         """All targets count alike."""
         return [1.0] * len(plan.data.outputs)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hilum.training.run import Run
     from hilum.training.samples import Sample
 
+Weights = Sequence[float] | Sequence[Sequence[float]]
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -104,8 +106,8 @@ class Task(Protocol):
         """A new image as the network sees it, (C, *S')."""
         ...
 
-    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Sequence[float]:
-        """Weight of each output in the loss."""
+    def class_weights(self, samples: Sequence[Sample], plan: Plan) -> Weights:
+        """Weight of each output in the loss, (K,), or of its absence and its presence, (2, K)."""
         ...
 
     def measure(self, probability: Tensor, batch: Batch, plan: Plan) -> Mapping[str, float]:
