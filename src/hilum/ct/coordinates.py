@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hilum.errors import ImageError
-from hilum.image.image import Geometry, Image
-
-_STRAIGHT = Geometry((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+from hilum.image.image import STRAIGHT, Image
 
 
 def spacing_mm(image: Image) -> NDArray[np.float64]:
@@ -50,7 +48,7 @@ def inside(image: Image, points: ArrayLike) -> NDArray[np.bool_]:
 
 def direction_of(image: Image) -> NDArray[np.float64]:
     """Direction matrix (3, 3): column k is the world direction of array axis x, y, z for k = 0, 1, 2."""
-    return np.asarray((image.geometry or _STRAIGHT).direction, float).reshape(3, 3)
+    return np.asarray((image.geometry or STRAIGHT).direction, float).reshape(3, 3)
 
 
 def head_end(image: Image) -> int:
@@ -64,5 +62,5 @@ def left_end(image: Image) -> int:
 
 
 def _affine(image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    origin = np.asarray((image.geometry or _STRAIGHT).origin, float)
+    origin = np.asarray((image.geometry or STRAIGHT).origin, float)
     return origin, direction_of(image) * spacing_mm(image)[::-1]

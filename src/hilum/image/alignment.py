@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.image.image import Geometry, Image
+from hilum.image.image import STRAIGHT, Image
 from hilum.image.readers import Header
 from hilum.image.spacing import Spacing
 
@@ -65,7 +65,7 @@ def turned(image: Image, turn: Turn, other: Placed) -> Image:
 
 def difference(volume: Placed, other: Placed) -> str:
     """In which words two volumes with a place differ: spacing, origin, direction."""
-    here, there = volume.geometry or _NOWHERE, other.geometry or _NOWHERE
+    here, there = volume.geometry or STRAIGHT, other.geometry or STRAIGHT
     words = []
     if not np.allclose(volume.spacing.sizes, other.spacing.sizes, rtol=1e-4):
         words.append(f"spacing {volume.spacing} instead of {other.spacing}")
@@ -86,8 +86,7 @@ def is_placed(volume: Placed) -> bool:
     return not (plain and spacing == Spacing((1.0,) * len(spacing.sizes), "mm"))
 
 
-_PLAIN = ((1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
-_NOWHERE = Geometry((0.0, 0.0, 0.0), _PLAIN[0])
+_PLAIN = (STRAIGHT.direction, (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
 
 
 def _size(volume: Placed) -> NDArray[np.int64]:
@@ -97,7 +96,7 @@ def _size(volume: Placed) -> NDArray[np.int64]:
 
 def _affine(volume: Placed) -> NDArray[np.float64]:
     """From voxels (x, y, z, 1) to the world in mm."""
-    geometry = volume.geometry or _NOWHERE
+    geometry = volume.geometry or STRAIGHT
     affine = np.eye(4)
     steps = [*volume.spacing.sizes[::-1], 1.0][:3]
     affine[:3, :3] = np.asarray(geometry.direction).reshape(3, 3) * steps

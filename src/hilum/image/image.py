@@ -21,6 +21,10 @@ class Geometry:
     direction: tuple[float, ...]
 
 
+# Of a volume that says nothing of its place: axes along the world's, the first voxel at 0.
+STRAIGHT = Geometry((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """Pixels (C, Y, X) or voxels (C, Z, Y, X) in their stored type, with their spacing.

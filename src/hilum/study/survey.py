@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from hilum.errors import HilumError, ImageError, StudyError
 from hilum.files import as_text
-from hilum.image.image import Geometry, Image
+from hilum.image.image import STRAIGHT, Geometry, Image
 from hilum.image.spacing import Spacing
 from hilum.study.inside import luminance
 from hilum.study.masks import read_case_image, read_masks
@@ -125,14 +125,19 @@ def check_names(case: Case) -> None:
 
 
 def check_marks(case: Case, shape: tuple[int, ...], spaced: Spacing, geometry: Geometry | None) -> None:
-    """Raise StudyError where a mark of a case lies outside its volume of this shape (Z, Y, X)."""
-    if not case.marks or geometry is None or len(shape) != 3:
+    """Raise StudyError where a mark of a case lies outside its volume of this shape (Z, Y, X).
+
+    A volume without a `geometry` lies at 0; one without a known spacing is refused where millimetres are
+    needed.
+    """
+    if not case.marks or len(shape) != 3 or not spaced.known:
         return
-    spacing = np.asarray(spaced.sizes[::-1])
+    there = geometry or STRAIGHT
+    spacing = np.asarray(spaced.sizes[::-1]) * (1e-3 if spaced.unit == "um" else 1.0)
     size = np.asarray(shape[::-1])
-    direction = np.asarray(geometry.direction).reshape(3, 3)
+    direction = np.asarray(there.direction).reshape(3, 3)
     for mark in case.marks:
-        voxel = direction.T @ (np.asarray(mark.centre) - np.asarray(geometry.origin)) / spacing
+        voxel = direction.T @ (np.asarray(mark.centre) - np.asarray(there.origin)) / spacing
         if (voxel < -0.5).any() or (voxel > size - 0.5).any():
             place = ", ".join(f"{value:g}" for value in mark.centre)
             index = ", ".join(f"{value:.0f}" for value in voxel)
