@@ -147,8 +147,8 @@ def _odd(study: Study, guess: _Guess) -> tuple[Finding, ...]:
     if not odd:
         return ()
     words = (
-        f"groups: {guess.words}, but {len(odd)} of {len(study.cases)} images have none and count as groups "
-        f"of their own: {listed(odd)}; rename them as the others, or say --group-by REGEX"
+        f"groups: {guess.words}; {len(odd)} of {len(study.cases)} images without one count each by itself: "
+        f"{listed(odd)}; rename such files as the others, or say --group-by REGEX"
     )
     return (Finding("warning", words, odd),)
 
