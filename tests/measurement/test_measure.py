@@ -73,6 +73,53 @@ def test_masks_in_subfolders_are_cases_by_their_path(tmp_path):
         measure_files([tmp_path / "none"])
 
 
+def rows_in(paths):
+    rows, _ = measure_files(paths)
+    return [(row["case"], row["target"]) for row in rows]
+
+
+def test_a_folder_of_targets_is_taken_as_its_folders(tmp_path):
+    for target in ("green", "index-2"):
+        for name in ("0000", "b/0001"):
+            save(tmp_path / "masks" / target / f"{name}.png", disc().astype(np.uint8) * 255)
+    every = [(case, target) for target in ("green", "index-2") for case in ("0000", "b/0001")]
+    assert rows_in([tmp_path / "masks"]) == rows_in(sorted((tmp_path / "masks").iterdir())) == every
+
+
+def test_folders_of_other_names_are_cases(tmp_path):
+    for name in ("a/1.png", "b/1.png", "b/2.png"):
+        save(tmp_path / name, disc().astype(np.uint8) * 255)
+    assert rows_in([tmp_path]) == [("a/1", "mask"), ("b/1", "mask"), ("b/2", "mask")]
+
+
+def test_folders_of_one_name_are_told_apart_by_their_paths(tmp_path):
+    for rater in ("rater1", "rater2"):
+        for target in ("masks", "Lung"):
+            save(tmp_path / rater / target / "a.png", disc().astype(np.uint8) * 255)
+    first, second = tmp_path / "rater1", tmp_path / "rater2"
+    assert rows_in([first / "masks", second / "masks"]) == [("a", "rater1"), ("a", "rater2")]
+    every = [folder / target for folder in (first, second) for target in ("masks", "Lung")]
+    found = [target for _, target in rows_in(every)]
+    assert found == ["rater1/masks", "rater1/Lung", "rater2/masks", "rater2/Lung"]
+
+
+def test_indices_in_several_folders_carry_the_folder(tmp_path):
+    second = disc(centre=(30, 60), radius=8) & ~disc()
+    for rater in ("one", "two"):
+        save(tmp_path / rater / "a.png", disc().astype(np.uint8) + 2 * second.astype(np.uint8))
+    targets = ["one-index-1", "one-index-2", "two-index-1", "two-index-2"]
+    assert rows_in([tmp_path / "one", tmp_path / "two"]) == [("a", target) for target in targets]
+
+
+def test_files_that_differ_in_their_extension_keep_it(tmp_path, monkeypatch):
+    for name in ("a.png", "a.tif", "b.png"):
+        save(tmp_path / "m" / name, disc().astype(np.uint8) * 255)
+    every = [("a.png", "mask"), ("a.tif", "mask"), ("b", "mask")]
+    assert rows_in([tmp_path / "m"]) == rows_in(sorted((tmp_path / "m").iterdir())) == every
+    monkeypatch.chdir(tmp_path)
+    assert rows_in(["m", tmp_path / "m"]) == every
+
+
 def test_a_zarr_mask_in_a_subfolder(tmp_path):
     pytest.importorskip("zarr")
     path = tmp_path / "masks" / "a" / "1.ome.zarr"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,90 @@ def test_guesses(paths, groups):
     assert groups_of(study) == groups
     assert "guessed" in study.grouping
     assert "->" in study.grouping
+
+
+FIVE = [f"{patient}_{frame}.jpg" for patient in range(1, 6) for frame in (1, 2)]
+
+
+def test_one_odd_name_does_not_switch_the_guess_off():
+    study = assign_groups(study_of(*FIVE, "copy_of.jpg"))
+    assert groups_of(study) == [*"1122334455", "copy_of"]
+    assert "leading number" in study.grouping
+    assert "1_1 -> 1" in study.grouping
+    (finding,) = study.findings
+    assert (finding.severity, finding.cases) == ("warning", ("copy_of",))
+    assert "1 of 11 images" in finding.message
+    assert "--group-by" in finding.message
+
+
+def test_an_example_is_of_a_name_that_fits():
+    study = assign_groups(study_of("a_copy.jpg", *FIVE))
+    assert "1_1 -> 1" in study.grouping
+
+
+def test_a_guess_that_fits_too_few_names_is_told_of():
+    study = assign_groups(study_of(*FIVE, *(f"copy_{letter}.jpg" for letter in "abcde")))
+    assert groups_of(study) == [case.name for case in study.cases]
+    assert study.grouping == OWN
+    (finding,) = study.findings
+    assert "fits 10 of 15 images only, not copy_a" in finding.message
+
+
+def test_names_that_all_fit_are_no_finding():
+    assert assign_groups(study_of(*FIVE)).findings == ()
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["Patient A/img_0.png", "Patient A/img_1.png", "Patient B/img_0.png", "Patient B/img_1.png"],
+        [f"images/{who}/{frame}_x.png" for who in ("Anna", "Ben") for frame in (1, 2)],
+        [f"train/images/{who}/{frame}.png" for who in ("Anna", "Ben") for frame in "abc"],
+    ],
+)
+def test_folders_without_a_number_are_groups(paths):
+    study = assign_groups(study_of(*paths))
+    assert groups_of(study) == [path.split("/")[-2] for path in paths]
+    assert "the folder is the group" in study.grouping
+    assert study.findings == ()
+
+
+def test_a_patient_of_one_image_keeps_the_folders():
+    study = assign_groups(
+        study_of(*(f"{who}/{at}.png" for who in ("Anna", "Ben") for at in "abc"), "Cy/a.png")
+    )
+    assert groups_of(study)[-1] == "Cy"
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("benign", "malignant"),
+        ("train", "test"),
+        ("images", "Anna"),
+        ("Original_0.2", "raw"),
+        ("KO", "WT"),
+        ("nerve_masks", "Anna"),
+        ("nerve", "Anna"),
+    ],
+)
+def test_folders_that_say_what_is_in_them_are_no_groups(folders):
+    study = study_of(*(f"{folder}/{frame}.png" for folder in folders for frame in "abc"))
+    study = assign_groups(replace(study, targets=("nerve",)))
+    assert study.grouping == OWN
+
+
+def test_class_folders_are_no_groups_but_patients_in_them_are():
+    classes = ("cat", "dog")
+    flat = study_of(*(f"{name}/{frame}.png" for name in classes for frame in "abc"))
+    assert assign_groups(replace(flat, classes=classes)).grouping == OWN
+    deep = study_of(*(f"{name}/of {name} {who}/{at}.png" for name in classes for who in "AB" for at in "abc"))
+    study = assign_groups(replace(deep, classes=classes))
+    assert set(groups_of(study)) == {"of cat A", "of cat B", "of dog A", "of dog B"}
+
+
+def test_folders_of_one_case_each_are_no_groups():
+    assert assign_groups(study_of("Anna/image.png", "Ben/image.png")).grouping == OWN
 
 
 @pytest.mark.parametrize("paths", [["0000.png", "0001.png"], ["a.png", "b_1.png"], ["cat.png"]])

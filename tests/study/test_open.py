@@ -84,6 +84,31 @@ def test_a_class_with_two_images_is_an_error(tmp_path, picture, save):
         open_study(tmp_path)
 
 
+def images_of(folder, save, picture, **numbers):
+    for at, (label, number) in enumerate(numbers.items()):
+        for seed in range(number):
+            save(folder / label.replace("_", " ") / f"{at}-{seed}.png", picture(seed + 100 * at))
+    return folder
+
+
+def test_classes_of_one_name_in_two_spellings_are_an_error(tmp_path, picture, save):
+    folder = images_of(tmp_path, save, picture, NORMAL=5, Normal=3, ill=4)
+    with pytest.raises(StudyError, match=r"'NORMAL' and 'Normal' .* write 'NORMAL' in both"):
+        open_study(folder)
+    assert open_study(folder, skip_bad=True).classes == ("NORMAL", "ill")
+
+
+def test_a_small_class_is_asked_for_its_likeness(tmp_path, picture, save):
+    with pytest.raises(StudyError, match=r"class NORMLA: 1 image.*did you mean NORMAL\?"):
+        open_study(images_of(tmp_path, save, picture, NORMAL=5, NORMLA=1, ill=4))
+
+
+def test_another_number_is_no_slip(tmp_path, picture, save):
+    with pytest.raises(StudyError, match="class grade 3: 1 image") as error:
+        open_study(images_of(tmp_path, save, picture, grade_1=5, grade_2=4, grade_3=1))
+    assert "did you mean" not in str(error.value)
+
+
 def test_files_beside_the_layout_are_noted(pairs, picture, save):
     root = pairs(["a", "b"])
     save(root / "extra" / "other.png", picture(8))

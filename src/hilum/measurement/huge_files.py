@@ -25,6 +25,16 @@ from hilum.study.study import Encoding
 
 log = logging.getLogger(__name__)
 ROWS, COLUMNS = 512, 4096
+MASK = "mask"
+
+
+def target_of(folder: str, part: str = "") -> str:
+    """The target of a mask in a folder of that name ("" where no other is measured), or of a part of it.
+
+    >>> target_of(""), target_of("", "red"), target_of("Lung"), target_of("Lung", "red")
+    ('mask', 'red', 'Lung', 'Lung-red')
+    """
+    return "-".join(filter(None, (folder, part))) or MASK
 
 
 def measure_huge(
@@ -32,6 +42,7 @@ def measure_huge(
 ) -> tuple[list[Row], list[Row]]:
     """Rows of targets and of regions of one huge mask, as `measure_masks` gives them of a small one.
 
+    `name` is that of its folder, "" where no other is measured.
     Raises HilumError where it does not look like a mask, ImageError where it has several channels.
     """
     with open_pyramid(file) as pyramid:
@@ -46,12 +57,14 @@ def measure_huge(
             for y, x, part in windows(pyramid):
                 found.add((y, x), part)
             numbers, regions = found.regions(used)
-            row, own = rows_of(case, name, regions, used, pixels, numbers)
+            row, own = rows_of(case, target_of(name), regions, used, pixels, numbers)
             return [row], own
         coding = coding_of_values(_values(pyramid), lambda: are_flat(part for _, _, part in windows(pyramid)))
         if problem := problem_with(shown(file), coding):
             raise HilumError(problem)
-        stitchers = {part or name: (encoding, Stitcher(pyramid.shape)) for part, encoding in coding.parts}
+        stitchers = {
+            target_of(name, part): (encoding, Stitcher(pyramid.shape)) for part, encoding in coding.parts
+        }
         for y, x, part in windows(pyramid):
             for encoding, stitcher in stitchers.values():
                 stitcher.add(y, x, _inside(part, encoding))

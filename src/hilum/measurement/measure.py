@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,15 @@ from hilum.image.image import Image
 from hilum.image.pyramid import is_huge, is_zarr
 from hilum.image.readers import read_mask, readable
 from hilum.image.spacing import Spacing, unknown_spacing
-from hilum.measurement.huge_files import measure_huge, problem_with
+from hilum.measurement.huge_files import measure_huge, problem_with, target_of
 from hilum.measurement.objects import Objects
 from hilum.measurement.spool import Row
 from hilum.measurement.table import measure_masks, rows_of
 from hilum.study.coding import Coding, find_coding
 from hilum.study.inside import inside, open_mask
 from hilum.study.listing import list_with_zarrs
+from hilum.study.names import unique_names
 from hilum.study.study import Source
-
-MASK = "mask"
 
 
 def measure_files(
@@ -31,21 +31,24 @@ def measure_files(
     How masks say "inside" is found out for the files of one folder together, as in a study: 0 and 255
     with JPEG ringing is one target, indices and colours are one target each, named "index-2" or "red".
     Folders are searched with their sub-folders. The case is the file's name without extension, in a folder
-    its path from there on ("a/1"); the target of a plain mask is "mask", or the name of its folder where
-    several folders are measured. `spacing` overrides what the files say. With `objects`
+    its path from there on ("a/1"); where two files differ in their extension alone, both keep it. The target
+    of a plain mask is "mask"; where several folders are measured it is the name of its folder, or what
+    differs in their paths, which goes before index and colour too. One folder that holds nothing but folders
+    of equally named files is taken as these. `spacing` overrides what the files say. With `objects`
     each whole number in a file is an object of its own. Huge files are read window by window.
     Raises HilumError, with all bad files listed at once.
     """
-    folders = _expand(Path(path) for path in paths)
+    folders = _expand(_targets_of([Path(path) for path in paths]))
+    names = _names_of(list(folders))
     rows: list[Row] = []
     region_rows: list[Row] = []
     problems: list[str] = []
     for folder, files in folders.items():
         small = [file for file in files if not is_huge(file)]
         coding = find_coding([Source(file) for file in small]) if small and not objects else Coding(())
-        name = folder.resolve().name if len(folders) > 1 else MASK
         problems += [problem] if (problem := problem_with(folder, coding)) else []
-        for file, case in files.items():
+        name = names[folder]
+        for file, case in _cases_of(folder, files).items():
             try:
                 found = (
                     _measure(file, case, name, coding, spacing, objects)
@@ -62,21 +65,58 @@ def measure_files(
     return rows, region_rows
 
 
-def _expand(paths: Iterable[Path]) -> dict[Path, dict[Path, str]]:
-    """Files with the names of their cases, by folder: files as given, and for each folder all files below."""
-    folders: dict[Path, dict[Path, str]] = {}
+def _targets_of(paths: Sequence[Path]) -> Sequence[Path]:
+    """The folders in a single one that holds nothing else, all with files of the same names: one a target."""
+    if len(paths) != 1 or not paths[0].is_dir() or is_zarr(paths[0]):
+        return paths
+    inside: dict[str, set[str]] = {}
+    for file in _below(paths[0]):
+        top, *rest = file.relative_to(paths[0]).parts
+        if not rest:
+            return paths
+        inside.setdefault(top, set()).add(_case_name(Path(*rest)))
+    same = len(inside) > 1 and all(names == next(iter(inside.values())) for names in inside.values())
+    return [paths[0] / top for top in inside] if same else paths
+
+
+def _expand(paths: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Files by folder: files as given, and for each folder all files below."""
+    folders: dict[Path, list[Path]] = {}
     seen: set[Path] = set()
     for path in paths:
         given = path.is_dir() and not is_zarr(path)
         folder, files = (path, _below(path)) if given else (path.parent, [path])
         if not files:
             raise HilumError(f"{path}: the folder holds no image file; give mask images or a folder of them")
-        if fresh := {file: _case_name(file, folder) for file in files if file not in seen}:
-            folders.setdefault(folder, {}).update(fresh)
-            seen.update(fresh)
+        if fresh := [file for file in files if file.absolute() not in seen]:
+            folders.setdefault(folder, []).extend(fresh)
+            seen.update(file.absolute() for file in fresh)
     if not folders:
         raise HilumError("nothing to measure: give mask images or a folder of them")
     return folders
+
+
+def _names_of(folders: Sequence[Path]) -> dict[Path, str]:
+    """What tells folders apart: their last names, or else the shortest part of their paths that differs.
+
+    A single folder needs no name.
+    """
+    if len(folders) == 1:
+        return {folders[0]: ""}
+    parts = [folder.resolve().parts for folder in folders]
+    while len({own[-1] for own in parts}) == 1 and min(map(len, parts)) > 1:
+        parts = [own[:-1] for own in parts]
+    return dict(zip(folders, unique_names(parts), strict=True))
+
+
+def _cases_of(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
+    """Cases of the files of a folder; those that would be one keep their extensions."""
+    names = {file: _case_name(file.relative_to(folder)) for file in files}
+    numbers = Counter(names.values())
+    return {
+        file: name if numbers[name] == 1 else file.relative_to(folder).as_posix()
+        for file, name in names.items()
+    }
 
 
 def _below(folder: Path) -> list[Path]:
@@ -93,7 +133,9 @@ def _measure(
     if objects:
         return _measure_objects(file, case, name, wished)
     images = {encoding.kind: open_mask(Source(file), encoding) for _, encoding in coding.parts}
-    masks = {part or name: inside(images[encoding.kind], encoding) for part, encoding in coding.parts}
+    masks = {
+        target_of(name, part): inside(images[encoding.kind], encoding) for part, encoding in coding.parts
+    }
     image = next(iter(images.values()))
     return measure_masks(case, masks, _spacing(replace(image, path=file), wished))
 
@@ -106,15 +148,15 @@ def _measure_objects(file: Path, case: str, name: str, wished: Spacing | None) -
     found = Objects(image.shape)
     found.add((0,) * len(image.shape), image.array[0])
     numbers, regions = found.regions(spacing)
-    row, own = rows_of(case, name, regions, spacing, image.array[0].size, numbers)
+    row, own = rows_of(case, target_of(name), regions, spacing, image.array[0].size, numbers)
     return [row], own
 
 
-def _case_name(file: Path, folder: Path) -> str:
+def _case_name(file: Path) -> str:
     """The path of a file in its folder, without extension."""
     double = file.name.lower().endswith((".nii.gz", ".ome.tif", ".ome.tiff", ".ome.zarr"))
     name = Path(file.stem).stem if double else file.stem
-    return file.relative_to(folder).with_name(name).as_posix()
+    return file.with_name(name).as_posix()
 
 
 def _spacing(image: Image, wished: Spacing | None) -> Spacing:

@@ -55,7 +55,10 @@ def _weights(case: Case, balance: Mapping[str, Sequence[float]] | None) -> Seque
 
 
 def _spread(loads: NDArray[np.float64], folds: int, seed: int) -> NDArray[np.int64]:
-    """Fold of each unit: the largest first, each to where the squared loads stay smallest; then swapped."""
+    """Fold of each unit: the largest first, each to where the sum of squared loads grows least.
+
+    Units of equal size go in random order; the last ones fill folds that are still empty.
+    """
     total = loads.sum(axis=0)
     shares = loads / np.where(total > 0, total, 1.0)
     noise = np.random.default_rng(seed).random(len(shares))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from hilum.errors import HilumError, StudyError
 from hilum.image.readers import Header, probe
+from hilum.study.areas import area_findings
 from hilum.study.masks import fitted_spacing, misfit
 from hilum.study.names import counted, listed
 from hilum.study.study import Case, Finding, Source, Study
@@ -17,6 +20,7 @@ from hilum.study.survey import check_marks, check_names, survey_study
 
 LEAST_IN_CLASS = 3
 _WORKERS = 4
+_ALIKE = 0.75
 log = logging.getLogger(__name__)
 
 
@@ -29,12 +33,11 @@ def check_study(study: Study, thorough: bool = False) -> tuple[Finding, ...]:
     if thorough:
         survey = survey_study(study)
         problems: Iterable[Finding] = survey.problems
-        pixels = {name: facts.pixels for name, facts in survey.facts.items()}
-        empties = empty_findings(study, pixels)
+        areas = area_findings(study, survey.facts)
     else:
         problems = check_cases(study.cases)
-        empties = ()
-    return (*problems, *empties, *class_findings(study))
+        areas = ()
+    return (*problems, *areas, *class_findings(study))
 
 
 def check_cases(cases: Sequence[Case]) -> tuple[Finding, ...]:
@@ -72,37 +75,59 @@ def _probed(source: Source, messages: list[str]) -> Header | None:
         return None
 
 
-def empty_findings(study: Study, pixels: dict[str, dict[str, int]]) -> tuple[Finding, ...]:
-    """Targets without a single pixel: in some cases a note, in all of them an error."""
-    findings = []
-    for target in study.targets:
-        counts = {name: of_case[target] for name, of_case in pixels.items() if target in of_case}
-        empty = tuple(name for name, number in counts.items() if number == 0)
-        if counts and len(empty) == len(counts):
-            words = f"{target}: no pixel in any of {counted(len(counts), 'mask')}: there is nothing to learn"
-            findings.append(Finding("error", words))
-        elif empty:
-            words = f"{target} is empty in {counted(len(empty), 'case')}: {listed(empty)}"
-            findings.append(Finding("note", words, empty))
-    return tuple(findings)
-
-
 def class_findings(study: Study) -> tuple[Finding, ...]:
-    """Classes with too few images to train, watch and score on, and classes that every known image has."""
-    findings = []
+    """Classes of one name, those with too few images to learn and score, and those that every image has."""
+    images = {name: _having(study, name, 1.0) for name in study.classes}
+    other = _spellings(images)
+    findings = [_spelled(name, other[name], images) for name in study.classes if name in other]
     for name in study.classes:
-        has = tuple(case.name for case in study.cases if case.labels.get(name) == 1.0)
-        not_has = tuple(case.name for case in study.cases if case.labels.get(name) == 0.0)
+        has, not_has = images[name], _having(study, name, 0.0)
         told_by_another = study.exclusive and len(study.classes) > 1
         few, sign = (has, "") if told_by_another or len(has) <= len(not_has) else (not_has, "without ")
-        if len(few) < LEAST_IN_CLASS:
+        if len(few) < LEAST_IN_CLASS and name not in other:
+            meant = _meant(name, images) if not sign else ""
             words = (
                 f"class {name}: {counted(len(few), 'image')} {sign}{'it' if sign else 'only'}; at least "
                 f"{LEAST_IN_CLASS} are needed to train, to watch and to score on"
-                f"{f' ({listed(few)})' if few else ''}"
+                f"{f' ({listed(few)})' if few else ''}{f'; did you mean {meant}?' if meant else ''}"
             )
             findings.append(Finding("error", words, few if not sign else ()))
     return tuple(findings)
+
+
+def _having(study: Study, name: str, value: float) -> tuple[str, ...]:
+    return tuple(case.name for case in study.cases if case.labels.get(name) == value)
+
+
+def _spellings(images: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Classes that differ from a larger one in case and blanks at their ends alone, with that one."""
+    first: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for name in sorted(images, key=lambda name: -len(images[name])):
+        larger = first.setdefault(name.strip().casefold(), name)
+        found |= {name: larger} if larger != name else {}
+    return found
+
+
+def _spelled(name: str, larger: str, images: Mapping[str, tuple[str, ...]]) -> Finding:
+    sizes = f"{counted(len(images[larger]), 'image')} and {len(images[name])}"
+    words = (
+        f"classes {larger!r} and {name!r} ({sizes}) are one word spelled in two ways: write {larger!r} in "
+        "both places, or give them names that differ"
+    )
+    return Finding("error", words, images[name])
+
+
+def _meant(name: str, images: Mapping[str, Sequence[str]]) -> str:
+    """The class of enough images that a rare one is most like; numbers, as of grades, are no slips."""
+    digits = re.sub(r"\D", "", name)
+    plain = {
+        other.casefold(): other
+        for other in images
+        if len(images[other]) >= LEAST_IN_CLASS and re.sub(r"\D", "", other) == digits
+    }
+    close = get_close_matches(name.casefold(), plain, n=1, cutoff=_ALIKE)
+    return plain[close[0]] if close else ""
 
 
 def group_findings(study: Study) -> tuple[Finding, ...]:

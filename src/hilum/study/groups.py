@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from hilum.errors import StudyError
-from hilum.study.names import listed, stem
-from hilum.study.study import Case, Study
+from hilum.study.names import (
+    is_image_word,
+    is_mask_word,
+    listed,
+    split_word,
+    stem,
+    without_mask_suffix,
+    without_scale,
+)
+from hilum.study.study import Case, Finding, Study
 
 OWN = (
     "every image its own group: no patient, animal or slide is told by the names; "
@@ -22,6 +29,38 @@ _NUMBER = re.compile(r"^(\d+)[-_]")
 # Possessive: a run of letters is taken whole, or a name of many letters would take for ever.
 _TOKEN = re.compile(r"^((?:[^\W\d_]++[-_ ]?)+\d+)[-_]")
 _FOLDER = re.compile(r"[^\W\d_]*[-_ ]?\d+[^/]*|[^/]*\d+$")
+# A guess that fits so many names is taken, and one that fits as many as this is told of.
+_MOSTLY = 0.8
+_NEAR = 0.5
+# Folders of images with masks that name a finding, a treatment or a view, and no patient.
+_KINDS = re.compile(
+    r"(?:(?:ab)?normal|healthy|ill|sick|diseased?|pos(?:itive)?|neg(?:ative)?|benign|malignant|cancer|tumou?r"
+    r"|lesion|nodule|cyst|pneumonia|covid(?:-19)?|bacteria|bacterial|virus|viral|case|patient|control"
+    r"|(?:un)?treated|treatment|sham|vehicle|placebo|wt|ko|wild[-_ ]?type|knock[-_ ]?out"
+    r"|left|right|axial|coronal|sagittal|frontal|lateral|male|female|other)s?"
+)
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """A guess in words, the groups that it must make at least, and the group of every case, if it has one."""
+
+    words: str
+    least: int
+    groups: tuple[str | None, ...]
+
+    @property
+    def fitting(self) -> tuple[str, ...]:
+        return tuple(group for group in self.groups if group)
+
+    @property
+    def whole(self) -> bool:
+        return all(self.groups) and len(set(self.groups)) >= self.least
+
+    def fits(self, share: float) -> bool:
+        """Whether it fits such a share of the names, and makes several groups, some of several images."""
+        fitting = self.fitting
+        return len(fitting) >= share * len(self.groups) and 1 < len(set(fitting)) < len(fitting)
 
 
 def assign_groups(study: Study, group_by: str | None = None) -> Study:
@@ -73,50 +112,133 @@ def _by_pattern(study: Study, group_by: str) -> Study:
 
 
 def _guessed(study: Study) -> Study:
-    """The first guess that fits every name decides; one that tells every image apart makes no groups."""
-    guesses: tuple[tuple[str, int, Callable[[Case], str | None]], ...] = (
-        ("the patient's number in the file name is the group", 1, lambda case: _match(_KERMANY, case, study)),
-        *_folder_guess(study),
-        ("the leading number of the file name is the group", 1, lambda case: _match(_NUMBER, case, None)),
-        ("the first part of the file name is the group", 2, lambda case: _match(_TOKEN, case, None)),
-    )
-    for words, least, guess in guesses:
-        groups = [guess(case) for case in study.cases]
-        if not all(groups) or len(set(groups)) < least:
-            continue
-        cases = tuple(
-            replace(case, group=group or "") for case, group in zip(study.cases, groups, strict=True)
-        )
-        if len(set(groups)) == len(groups):
-            words = f"{words}, and every image has another"
-        return replace(study, cases=cases, grouping=f"guessed: {words} ({_example(cases)}); {_WRONG}")
+    """The first guess that fits every name decides, else the first that fits most of them.
+
+    One that fits every name and tells every image apart makes no groups.
+    """
+    guesses = tuple(_guesses(study))
+    whole = (guess for guess in guesses if guess.whole)
+    chosen = next(whole, None) or next((guess for guess in guesses if guess.fits(_MOSTLY)), None)
+    if chosen is not None:
+        return _taken(study, chosen)
     alone = tuple(replace(case, group=case.name) for case in study.cases)
-    return replace(study, cases=alone, grouping=OWN)
+    return replace(study, cases=alone, grouping=OWN, findings=(*study.findings, *_near(study, guesses)))
 
 
-def _match(pattern: re.Pattern[str], case: Case, study: Study | None) -> str | None:
-    """The group in the file's stem, or where a study is given in its path."""
-    if case.image.index is not None:
-        return None
-    match = pattern.search(stem(case.image.path) if study is None else relative_path(study, case))
-    return match[1] if match else None
+def _taken(study: Study, guess: _Guess) -> Study:
+    cases = tuple(
+        replace(case, group=group or case.name) for case, group in zip(study.cases, guess.groups, strict=True)
+    )
+    words = guess.words
+    if len(set(guess.groups)) == len(cases):
+        words = f"{words}, and every image has another"
+    example = _example([case for case, group in zip(cases, guess.groups, strict=True) if group])
+    return replace(
+        study,
+        cases=cases,
+        grouping=f"guessed: {words} ({example}); {_WRONG}",
+        findings=(*study.findings, *_odd(study, guess)),
+    )
 
 
-def _folder_guess(study: Study) -> Sequence[tuple[str, int, Callable[[Case], str | None]]]:
-    """Folders that carry a number and hold several cases, where every case lies in one at that depth."""
-    if any(case.image.index is not None for case in study.cases):
+def _odd(study: Study, guess: _Guess) -> tuple[Finding, ...]:
+    """A warning of the images that a guess does not fit: whose they are is not known."""
+    odd = _without_group(study, guess)
+    if not odd:
         return ()
-    folders = [relative_path(study, case).split("/")[:-1] for case in study.cases]
-    for depth in range(min(map(len, folders), default=0)):
-        names = Counter(parts[depth] for parts in folders)
-        classes = {name.lower() for name in study.classes}
-        if len(names) > 1 and all(_FOLDER.fullmatch(name) and name.lower() not in classes for name in names):
-            return (("the numbered folder is the group", 2, partial(_folder, study, depth)),)
-    return ()
+    words = (
+        f"groups: {guess.words}; {len(odd)} of {len(study.cases)} images without one count each by itself: "
+        f"{listed(odd)}; rename such files as the others, or say --group-by REGEX"
+    )
+    return (Finding("warning", words, odd),)
 
 
-def _folder(study: Study, depth: int, case: Case) -> str:
-    return relative_path(study, case).split("/")[depth]
+def _near(study: Study, guesses: Sequence[_Guess]) -> tuple[Finding, ...]:
+    """A warning of the nearest guess where none fits enough names: folds may part a patient."""
+    nearest = max(
+        (guess for guess in guesses if guess.fits(_NEAR)), key=lambda guess: len(guess.fitting), default=None
+    )
+    if nearest is None:
+        return ()
+    odd = _without_group(study, nearest)
+    words = (
+        f"every image is its own group: a guess ({nearest.words}) fits {len(nearest.fitting)} of "
+        f"{len(study.cases)} images only, not {listed(odd)}; if it is right, rename these as the others, or "
+        "say --group-by REGEX"
+    )
+    return (Finding("warning", words, odd),)
+
+
+def _without_group(study: Study, guess: _Guess) -> tuple[str, ...]:
+    return tuple(case.name for case, group in zip(study.cases, guess.groups, strict=True) if not group)
+
+
+def _guesses(study: Study) -> Iterator[_Guess]:
+    """Guesses in the order in which they are tried."""
+    paths = [None if case.image.index is not None else relative_path(study, case) for case in study.cases]
+    if None in paths:
+        return
+    whole = [path or "" for path in paths]
+    stems = [stem(path) for path in whole]
+    plain = list(_plain_folders(study, whole))
+    # Names that begin anew in every folder number the frames of a patient, not patients.
+    anew = len(set(stems)) < len(stems)
+    yield _matching("the patient's number in the file name is the group", 1, _KERMANY, whole)
+    yield from _numbered_folders(study, whole)
+    yield from plain if anew else ()
+    yield _matching("the leading number of the file name is the group", 1, _NUMBER, stems)
+    yield _matching("the first part of the file name is the group", 2, _TOKEN, stems)
+    yield from () if anew else plain
+
+
+def _matching(words: str, least: int, pattern: re.Pattern[str], names: Sequence[str]) -> _Guess:
+    matches = map(pattern.search, names)
+    return _Guess(words, least, tuple(match[1] if match else None for match in matches))
+
+
+def _numbered_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
+    """Folders that carry a number, at each depth."""
+    classes = {name.lower() for name in study.classes}
+    for names in _by_depth(paths):
+        yield _Guess(
+            "the numbered folder is the group",
+            2,
+            tuple(
+                name if name and _FOLDER.fullmatch(name) and name.lower() not in classes else None
+                for name in names
+            ),
+        )
+
+
+def _plain_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
+    """Folders without a number that hold several cases each and are not named for what is in the images.
+
+    The outermost such folder is taken: what lies in it stays together.
+    """
+    known = {name.lower() for name in (*study.classes, *study.targets)}
+    for names in _by_depth(paths):
+        sizes = Counter(name for name in names if name)
+        several = sum(number for number in sizes.values() if number > 1)
+        if (
+            len(sizes) > 1
+            and several >= _MOSTLY * len(paths)
+            and not any(_says(name, known) for name in sizes)
+        ):
+            yield _Guess("the folder is the group", 2, tuple(names))
+
+
+def _says(folder: str, known: Collection[str]) -> bool:
+    """Whether a folder is named for a split, a class, a target, images or masks, and for nobody."""
+    plain = without_scale(folder).lower()
+    words = plain in known or bool(_KINDS.fullmatch(plain)) or split_word(plain) is not None
+    return words or is_image_word(plain) or is_mask_word(plain) or without_mask_suffix(plain) is not None
+
+
+def _by_depth(paths: Sequence[str]) -> Iterator[list[str | None]]:
+    """The folder of every path at each depth, None where a path is not that deep."""
+    folders = [path.split("/")[:-1] for path in paths]
+    for depth in range(max(map(len, folders), default=0)):
+        yield [parts[depth] if depth < len(parts) else None for parts in folders]
 
 
 def _example(cases: Sequence[Case]) -> str:

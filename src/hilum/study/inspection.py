@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hilum.study.check import class_findings, empty_findings, group_findings
+from hilum.study.areas import area_findings
+from hilum.study.check import class_findings, group_findings
 from hilum.study.duplicates import (
     Contradiction,
     Pair,
@@ -128,7 +129,7 @@ def inspect_study(study: Study, survey: Survey) -> Inspection:
     findings = (
         *study.findings,
         *survey.problems,
-        *empty_findings(study, {name: seen.pixels for name, seen in facts.items()}),
+        *area_findings(study, facts),
         *class_findings(study),
         *group_findings(study),
         *_imbalance(study),

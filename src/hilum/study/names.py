@@ -12,6 +12,7 @@ from hilum.image.readers import readable
 
 _ARCHIVES = frozenset({".npz", ".zip"})
 DETACHED = frozenset({".mhd", ".nhdr"})
+SLICE_SUFFIXES = frozenset([".dcm", ".dicom", ".ima"])
 VOLUME_SUFFIXES = frozenset([".mhd", ".mha", ".nrrd", ".nhdr", ".nii", ".nii.gz"])
 SPLIT_WORDS = {
     "train": "train",
@@ -79,6 +80,7 @@ _MASK_SUFFIX = re.compile(
     r"(?:[_\-]?\d+)?$",
     re.IGNORECASE,
 )
+_IMAGE_SUFFIX = re.compile(r"[ _\-.](?:image|img|raw)$", re.IGNORECASE)
 
 
 def suffix(path: PurePath | str) -> str:
@@ -151,6 +153,16 @@ def without_mask_suffix(name: str) -> str | None:
     """
     match = _MASK_SUFFIX.search(name)
     return name[: match.start()] if match and match.start() else None
+
+
+def without_image_suffix(name: str) -> str:
+    """An image's stem without a word that says only that it is an image.
+
+    >>> without_image_suffix("7_image"), without_image_suffix("7")
+    ('7', '7')
+    """
+    match = _IMAGE_SUFFIX.search(name)
+    return name[: match.start()] if match and match.start() else name
 
 
 def target_name(folder: str) -> str:

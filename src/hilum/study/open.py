@@ -83,14 +83,15 @@ def _shared_groups(study: Study) -> tuple[Finding, ...]:
 
 
 def _unused(listing: Listing, study: Study) -> tuple[Finding, ...]:
-    """A note on images that the layout did not take up, by folder."""
+    """A note on images that the layout did not take up, by folder; slices of a scan's folder are taken."""
     if study.root != listing.root:
         return ()
     named = {name for finding in study.findings for name in finding.cases}
-    used = {source.path for case in study.cases for source in sources_of(case)}
+    used = {source.path for case in (*study.cases, *study.unannotated) for source in sources_of(case)}
     folders: dict[PurePosixPath, int] = {}
     for path in listing.images:
-        if listing.path(path) not in used and stem(path) not in named:
+        whole = listing.path(path)
+        if used.isdisjoint((whole, *whole.parents)) and stem(path) not in named:
             folders[path.parent] = folders.get(path.parent, 0) + 1
     if not folders:
         return ()

@@ -73,6 +73,82 @@ def test_paths_may_not_leave_the_folder(folder, path):
         understand(write(folder, "image,label", f"{path},cat", "img/b.png,dog"))
 
 
+ROWS = ("img/a.png,cat", "img/b.png,dog", "img/c.png,cat")
+
+
+@pytest.mark.parametrize("column", ["patient", "Patient ID", "subject_id", "animal", "mouse", "slide"])
+def test_a_column_of_patients_is_the_group(folder, column):
+    lines = [f"{row},{who}" for row, who in zip(ROWS, ("P1", "P1", "P2"), strict=True)]
+    study = understand(write(folder, f"image,label,{column}", *lines))
+    assert [case.group for case in study.cases] == ["P1", "P1", "P2"]
+    assert study.grouping == f"column `{column}` of the table"
+    finding = study.findings[0]
+    assert (finding.severity, f"{column} as group" in finding.message) == ("note", True)
+
+
+def test_the_patient_is_the_group_before_the_slide_and_a_group_before_both(folder):
+    lines = [f"{row},S{at},P{at // 2}" for at, row in enumerate(ROWS)]
+    assert understand(write(folder, "image,label,slide,patient", *lines)).groups == ("P0", "P1")
+    study = understand(write(folder, "image,label,group,patient", *lines))
+    assert study.groups == ("S0", "S1", "S2")
+    assert any("not used: patient" in finding.message for finding in study.findings)
+
+
+def test_numbers_of_patients_are_groups_beside_labels_and_a_column_of_flags_alone_is_a_class(folder):
+    lines = [f"{row},{at % 2}" for at, row in enumerate(ROWS)]
+    assert understand(write(folder, "image,label,patient", *lines)).groups == ("0", "1")
+    flags = [f"{row.partition(',')[0]},{at % 2},1" for at, row in enumerate(ROWS)]
+    assert understand(write(folder, "image,mouse,rat", *flags)).classes == ("mouse", "rat")
+
+
+@pytest.mark.parametrize("image", ["filename", "File", "image_path", "Path"])
+@pytest.mark.parametrize("label", ["diagnosis", "Class"])
+def test_columns_under_other_names(folder, image, label):
+    study = understand(write(folder, f"{image},{label}", *ROWS))
+    assert study.classes == ("cat", "dog")
+    assert study.exclusive
+    finding = study.findings[0]
+    assert f"{image} as image, {label} as label" in finding.message
+
+
+def test_our_own_columns_come_first(folder):
+    lines = [f"{row.partition(',')[0]},{row},ill" for row in ROWS]
+    study = understand(write(folder, "filename,image,label,diagnosis", *lines))
+    assert (study.targets, study.classes) == ((), ("cat", "dog"))
+    assert any("not used: filename, diagnosis" in finding.message for finding in study.findings)
+
+
+def test_a_diagnosis_of_flags_stays_one_class_and_beside_masks_none(folder):
+    lines = [f"{row.partition(',')[0]},{at % 2}" for at, row in enumerate(ROWS)]
+    assert understand(write(folder, "image,diagnosis", *lines)).classes == ("diagnosis",)
+    study = understand(write(folder, "image,nerve,diagnosis", *(f"{line},ill" for line in WITH_MASKS)))
+    assert (study.targets, study.classes) == (("nerve",), ())
+
+
+def test_the_files_of_a_scan_are_used_where_its_folder_is(folder, save, disc):
+    for number in range(3):
+        save(folder / "scans" / "P1" / f"{number}.png", disc((64, 80)).astype(np.uint8) * 255)
+    study = understand(write(folder, "image,label", "scans/P1,cat", "img/a.png,dog"))
+    (finding,) = study.findings
+    assert "scans" not in finding.message
+    assert "img/ (2)" in finding.message
+
+
+def test_many_missing_files_are_shortened_and_looked_for(folder):
+    lines = [f"{letter}.png,cat" for letter in "abcdefghijklmnopqrst"]
+    with pytest.raises(StudyError) as error:
+        understand(write(folder, "image,label", *lines))
+    text = str(error.value)
+    assert "f.png (line 7) and 14 more" in text
+    assert "g.png" not in text
+    assert "files of 3 such names lie in img/, msk/: write img/a.png" in text
+
+
+def test_missing_files_without_a_suffix_are_looked_for(folder):
+    with pytest.raises(StudyError, match=r"1 such name lie in .* write img/a\.png"):
+        understand(write(folder, "image,label", "a,cat", "zz,dog"))
+
+
 def test_all_missing_files_are_listed_at_once(folder):
     with pytest.raises(StudyError) as error:
         understand(write(folder, "image,label", "img/x.png,cat", "img/y.png,dog", "img/a.png,dog"))

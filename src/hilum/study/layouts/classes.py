@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from hilum.errors import StudyError
+from hilum.study.layouts.hints import table_hint
 from hilum.study.layouts.pairs import split_of
 from hilum.study.listing import Listing
 from hilum.study.names import (
@@ -37,7 +38,8 @@ def recognise(listing: Listing) -> Study | None:
             return None
         raise StudyError(
             f"{listing.root}: one class only ({classes[0]}, {counted(len(inside), 'image')}); a "
-            "classifier needs at least two class folders, a segmenter a folder of masks beside the images"
+            "classifier needs at least two class folders, a segmenter a folder of masks beside the images."
+            f"{table_hint(listing)}"
         )
     names = unique_names([(*path.parts[:-1], stem(path)) for path, _ in inside])
     cases = tuple(

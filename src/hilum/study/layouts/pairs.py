@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from hilum.study.listing import Listing
-from hilum.study.names import counted, listed, split_word, stem, unique_names, without_mask_suffix
+from hilum.study.names import (
+    counted,
+    listed,
+    split_word,
+    stem,
+    unique_names,
+    without_image_suffix,
+    without_mask_suffix,
+)
 from hilum.study.study import Case, Encoding, Finding, MaskSource, Source, Study
 
 Key = tuple[str, ...]
@@ -19,6 +27,19 @@ def keyed(pairs: Iterable[tuple[Key, PurePosixPath]]) -> dict[Key, tuple[PurePos
     result: dict[Key, tuple[PurePosixPath, ...]] = {}
     for key, path in pairs:
         result[key] = (*result.get(key, ()), path)
+    return result
+
+
+def partnered(
+    pairs: Iterable[tuple[Key, PurePosixPath]], masks: Collection[Key]
+) -> dict[Key, tuple[PurePosixPath, ...]]:
+    """Images under their keys, X_image under that of X where a mask is named for X and no image is."""
+    own = keyed(pairs)
+    result: dict[Key, tuple[PurePosixPath, ...]] = {}
+    for key, paths in own.items():
+        shorter = (*key[:-1], without_image_suffix(key[-1]))
+        chosen = shorter if key not in masks and shorter in masks and shorter not in own else key
+        result[chosen] = (*result.get(chosen, ()), *paths)
     return result
 
 

@@ -18,8 +18,8 @@ from hilum.study.layouts import (
     suffixes,
     tables,
 )
+from hilum.study.layouts.hints import hint
 from hilum.study.listing import Listing
-from hilum.study.names import is_image_word, is_mask_word, listed, natural, suffix
 from hilum.study.study import Study
 
 
@@ -77,28 +77,6 @@ def recognise(listing: Listing) -> Study:
     known = "\n".join(f"  {layout.line}" for layout in LAYOUTS)
     raise StudyError(
         f"{listing.root}: no annotated images are recognised here. Found {listing.summary()}."
-        f"{_hint(listing)}\n"
+        f"{hint(listing)}\n"
         f"The layouts that are understood:\n{known}"
     )
-
-
-def _hint(listing: Listing) -> str:
-    """What could be meant, said only where the files show it."""
-    zips = [path for path in listing.files if suffix(path) == ".zip"]
-    if zips:
-        others = listed(path for path in listing.files if path not in zips)
-        return (
-            f" What is inside a zip ({listed(zips)}) is not looked at, and whether the other files "
-            f"({others or 'none'}) belong to it is not known: unpack it and bring images and masks into one "
-            "of these layouts. A zip with a DICOM series can be given as one image."
-        )
-    folders = sorted({part for path in listing.images for part in path.parts[:-1]}, key=natural)
-    images, masks = list(filter(is_image_word, folders)), list(filter(is_mask_word, folders))
-    if images and masks:
-        return (
-            f" {listed(images)}/ and {listed(masks)}/ hold no files of the same name: name each mask as its "
-            "image, or as its image and _mask."
-        )
-    if listing.images:
-        return " These images have no masks, marks or labels that are known."
-    return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from hilum.study.layouts.pairs import Key, keyed, paired_study
+from hilum.study.layouts.pairs import Key, keyed, paired_study, partnered
 from hilum.study.listing import Listing
 from hilum.study.names import DEFAULT_TARGET, split_word, stem, without_mask_suffix
 from hilum.study.study import Study
@@ -13,21 +13,22 @@ from hilum.study.study import Study
 def recognise(listing: Listing) -> Study | None:
     """The study where masks lie beside their images under the image's name and a word such as `_mask`.
 
-    Several masks of one image (`_mask_1`, `_mask_2`) are united parts.
+    An image may have a word of its own (`_image`, `_img`, `_raw`). Several masks of one image (`_mask_1`,
+    `_mask_2`) are united parts.
     """
-    stems = {(path.parent, stem(path)) for path in listing.images}
     masks = [(key, path) for path in listing.images if (key := _mask_key(path)) is not None]
-    folders = {path.parent for _, path in masks}
-    if not any((PurePosixPath(*key[:-1]), key[-1]) in stems for key, _ in masks):
-        return None
     mask_paths = {path for _, path in masks}
+    folders = {path.parent for path in mask_paths}
     around = {folder.parent for folder in folders}
-    images = keyed(
+    plain = [
         ((*path.parent.parts, stem(path)), path)
         for path in listing.images
         if path not in mask_paths
         and (path.parent in folders or (split_word(path.parent.name) and path.parent.parent in around))
-    )
+    ]
+    images = partnered(plain, {key for key, _ in masks})
+    if not any(key in images for key, _ in masks):
+        return None
     return paired_study(listing, "masks beside their images", images, {DEFAULT_TARGET: keyed(masks)})
 
 

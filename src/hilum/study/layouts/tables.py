@@ -7,38 +7,36 @@ import io
 import math
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from hilum.errors import ImageError, StudyError
 from hilum.image.spacing import Spacing, parse_spacing
+from hilum.study.layouts.columns import (
+    BLANK,
+    FLAGS,
+    IMAGE,
+    LABELS,
+    UNKNOWN_WORDS,
+    Row,
+    are_paths,
+    flag_share,
+    image_column,
+    names_images,
+    relative,
+    renamed,
+    stand_ins,
+)
 from hilum.study.layouts.pairs import UNKNOWN
 from hilum.study.listing import Listing
-from hilum.study.names import SPLIT_WORDS, counted, is_image, listed, stem, suffix, unique_names
+from hilum.study.names import SPLIT_WORDS, counted, is_mask_word, listed, stem, suffix, unique_names
 from hilum.study.study import Case, Finding, MaskSource, Source, Study
 
 NAME = "study.csv"
-Row = dict[str, str]
 _LIMIT_BYTES = 200_000_000
 _OWN = ("image", "group", "split", "spacing")
-_LABELS = ("label", "labels")
-# what R, pandas and spreadsheets write where nothing is known
-_UNKNOWN = ("", "na", "n/a", "nan", "null")
-# "none" can be a class of a label column ("none", "mild"), but says nothing in other columns
-_BLANK = (*_UNKNOWN, "none")
-# -1 is CheXpert's "uncertain"
-_FLAGS = {
-    "": math.nan,
-    "-1": math.nan,
-    "-1.0": math.nan,
-    "0": 0.0,
-    "1": 1.0,
-    "0.0": 0.0,
-    "1.0": 1.0,
-    "false": 0.0,
-    "true": 1.0,
-}
 _MOSTLY = 0.8
 
 
@@ -47,13 +45,14 @@ def recognise(listing: Listing) -> Study | None:
     table = _table(listing)
     if table is None:
         return None
-    rows = [_cleaned(row) for row in read_rows(listing, table)]
+    read, taken = _read(listing, table)
+    rows = [_cleaned(row) for row in read]
     columns = [name for name in rows[0] if name not in _OWN]
-    targets = [name for name in columns if _holds_paths(rows, name)]
+    targets = [name for name in columns if not names_images(name) and are_paths(_filled(rows, name))]
     _check_paths(listing, table, rows, ["image", *targets])
     others = [name for name in columns if name not in targets]
     classes = _classes(rows, others, masked=bool(targets))
-    findings = _findings(listing, table, rows, others, classes)
+    findings = (*_findings(listing, table, rows, others, classes), *_taken(table, taken))
     if not targets and not classes.names:
         problems = [finding.message for finding in findings if finding.severity == "error"]
         raise StudyError("\n".join(problems) or _says_nothing(listing, table, rows))
@@ -62,7 +61,8 @@ def recognise(listing: Listing) -> Study | None:
         _case(listing, table, name, row, targets, classes.of_row(row))
         for name, row in zip(names, rows, strict=True)
     )
-    grouping = "column `group` of the table" if "group" in rows[0] else ""
+    by = next((name for name, ours in taken.items() if ours == "group"), "group")
+    grouping = f"column `{by}` of the table" if "group" in rows[0] else ""
     return Study(
         listing.root,
         f"table {table}",
@@ -89,7 +89,15 @@ def _table(listing: Listing) -> PurePosixPath | None:
 
 
 def read_rows(listing: Listing, table: PurePosixPath) -> list[Row]:
-    """Rows of a comma, semicolon or tab separated table: cells stripped, our own columns in lower case."""
+    """Rows of a comma, semicolon or tab separated table: cells stripped, our own columns in lower case.
+
+    Columns that stand for ours (filename for image, patient for group) have our names.
+    """
+    return _read(listing, table)[0]
+
+
+def _read(listing: Listing, table: PurePosixPath) -> tuple[list[Row], dict[str, str]]:
+    """Rows of a table, and which of its columns are taken for ours."""
     path = listing.path(table)
     try:
         if path.stat().st_size > _LIMIT_BYTES:
@@ -105,15 +113,18 @@ def read_rows(listing: Listing, table: PurePosixPath) -> list[Row]:
         ]
     except csv.Error as error:
         raise StudyError(f"{path}: is not a table ({error})") from error
-    return _as_rows(str(path), lines)
+    rows = _as_rows(str(path), lines)
+    taken = stand_ins(rows)
+    return renamed(rows, taken), taken
 
 
 def _as_rows(path: str, lines: Sequence[Sequence[str]]) -> list[Row]:
     header = [cell.strip() for cell in lines[0]] if lines else []
-    header = [cell.lower() if cell.lower() in (*_OWN, "label", "labels") else cell for cell in header]
-    if "image" not in header or len(set(header)) != len(header):
+    header = [cell.lower() if cell.lower() in (*_OWN, *LABELS) else cell for cell in header]
+    if image_column(header) is None or len(set(header)) != len(header):
         raise StudyError(
-            f"{path}: needs one column `image` and no column twice (found: {listed(header) or 'nothing'})"
+            f"{path}: needs one column `image` (or {', '.join(IMAGE)}) and no column twice "
+            f"(found: {listed(header) or 'nothing'})"
         )
     ragged = [number for number, line in enumerate(lines, start=1) if len(line) != len(header)]
     if ragged:
@@ -126,18 +137,17 @@ def _as_rows(path: str, lines: Sequence[Sequence[str]]) -> list[Row]:
 
 def _cleaned(row: Row) -> Row:
     """A row with empty cells where masks or flags are not known; labels stay as they are written."""
-    kept = (*_OWN, *_LABELS)
-    return {name: "" if name not in kept and cell.lower() in _BLANK else cell for name, cell in row.items()}
+    kept = (*_OWN, *LABELS)
+    return {name: "" if name not in kept and cell.lower() in BLANK else cell for name, cell in row.items()}
 
 
 def _key(image: str) -> tuple[str, ...]:
-    path = _relative(image)
+    path = relative(image)
     return (*path.parts[:-1], stem(path))
 
 
-def _holds_paths(rows: Sequence[Row], column: str) -> bool:
-    filled = [row[column] for row in rows if row[column]]
-    return bool(filled) and all(is_image(_relative(cell)) for cell in filled)
+def _filled(rows: Sequence[Row], column: str) -> list[str]:
+    return [row[column] for row in rows if row[column]]
 
 
 def _check_paths(listing: Listing, table: PurePosixPath, rows: Sequence[Row], columns: Sequence[str]) -> None:
@@ -145,34 +155,44 @@ def _check_paths(listing: Listing, table: PurePosixPath, rows: Sequence[Row], co
     cells = [(number, row[column]) for number, row in enumerate(rows, start=2) for column in columns]
     empty = [f"line {number}" for number, row in enumerate(rows, start=2) if not row["image"]]
     outside = [f"{cell} (line {number})" for number, cell in cells if cell and not _inside(cell)]
-    missing = [
-        f"{cell} (line {number})"
-        for number, cell in cells
-        if cell and _inside(cell) and not listing.path(_relative(cell)).exists()
-    ]
+    inside = [(number, cell) for number, cell in cells if cell and _inside(cell)]
+    missing = [(number, cell) for number, cell in inside if not listing.path(relative(cell)).exists()]
     problems = [
-        f"{words}: {listed(names, 20)}"
+        f"{words}: {listed(names)}"
         for words, names in (
             ("rows without an image", empty),
             ("paths that leave the folder", outside),
-            ("files that do not exist", missing),
+            ("files that do not exist", [f"{cell} (line {number})" for number, cell in missing]),
         )
         if names
     ]
     if problems:
+        where = _elsewhere(listing, [cell for _, cell in missing])
         raise StudyError(
-            f"{listing.path(table)}: {'; '.join(problems)}. Paths are relative to the table's folder"
+            f"{listing.path(table)}: {'; '.join(problems)}. Paths are relative to the table's folder{where}"
         )
+
+
+def _elsewhere(listing: Listing, cells: Sequence[str]) -> str:
+    """In which folders files of the missing names lie, images before masks, and what to write for one."""
+    places: dict[str, list[PurePosixPath]] = {}
+    for path in listing.images:
+        for name in {path.name, stem(path)}:
+            places.setdefault(name, []).append(path)
+    found = {name: places[name] for cell in cells if (name := relative(cell).name) in places}
+    if not found:
+        return ""
+    folders = Counter(path.parent for paths in found.values() for path in paths)
+    ordered = sorted(folders, key=lambda folder: (is_mask_word(folder.name), -folders[folder]))
+    example = min(next(iter(found.values())), key=lambda path: ordered.index(path.parent))
+    names = listed(f"{folder.as_posix()}/" for folder in ordered)
+    return f"; files of {counted(len(found), 'such name')} lie in {names}: write {example.as_posix()}"
 
 
 def _inside(cell: str) -> bool:
     text = cell.replace("\\", "/")
     absolute = text.startswith("/") or re.match(r"[A-Za-z]:", text)
     return not absolute and ".." not in posixpath.normpath(text).split("/") and "\0" not in text
-
-
-def _relative(cell: str) -> PurePosixPath:
-    return PurePosixPath(posixpath.normpath(cell.replace("\\", "/")))
 
 
 @dataclass(frozen=True)
@@ -187,8 +207,8 @@ class _Classes:
     def of_row(self, row: Row) -> dict[str, float]:
         if not self.names:
             return {}
-        if self.columns[0] not in _LABELS:
-            return {name: _FLAGS[row[name].lower()] for name in self.names}
+        if self.columns[0] not in LABELS:
+            return {name: FLAGS[row[name].lower()] for name in self.names}
         chosen = _split_labels(row[self.columns[0]])
         return {name: (float(name in chosen) if chosen else math.nan) for name in self.names}
 
@@ -200,21 +220,22 @@ def _classes(rows: Sequence[Row], columns: Sequence[str], masked: bool) -> _Clas
         every = [_split_labels(row[named]) for row in rows]
         names = sorted({name for chosen in every for name in chosen})
         return _Classes((named,), tuple(names), all(len(chosen) <= 1 for chosen in every))
-    shares = {} if masked else {name: _flag_share(rows, name) for name in columns}
+    shares = {} if masked else {name: flag_share(_filled(rows, name)) for name in columns}
     flags = tuple(name for name, share in shares.items() if share == 1)
     return _Classes(flags, flags, False, tuple(n for n, share in shares.items() if _MOSTLY <= share < 1))
 
 
 def _labels_column(rows: Sequence[Row], columns: Sequence[str]) -> str | None:
     """The column `label` or `labels` where it holds any."""
-    return next((n for n in columns if n in _LABELS and any(_split_labels(row[n]) for row in rows)), None)
+    return next((n for n in columns if n in LABELS and any(_split_labels(row[n]) for row in rows)), None)
 
 
-def _flag_share(rows: Sequence[Row], column: str) -> float:
-    """Share of flags among the filled cells of a column; 0 where none of them says 0 or 1."""
-    filled = [row[column].lower() for row in rows if row[column]]
-    flags = [cell for cell in filled if cell in _FLAGS]
-    return len(flags) / len(filled) if not all(math.isnan(_FLAGS[cell]) for cell in flags) else 0.0
+def _taken(table: PurePosixPath, taken: Mapping[str, str]) -> tuple[Finding, ...]:
+    """A note of the columns that are taken for ours."""
+    if not taken:
+        return ()
+    words = listed(f"{name} as {ours}" for name, ours in taken.items())
+    return (Finding("note", f"columns of {table} taken for those that are missing: {words}"),)
 
 
 def _findings(
@@ -231,7 +252,7 @@ def _findings(
 
 def _doubt(rows: Sequence[Row], column: str) -> str:
     """What is wrong with a column of 0, 1 and a few other values: no class must be lost over one cell."""
-    bad = {line: row[column] for line, row in enumerate(rows, start=2) if row[column].lower() not in _FLAGS}
+    bad = {line: row[column] for line, row in enumerate(rows, start=2) if row[column].lower() not in FLAGS}
     values, lines = listed(dict.fromkeys(bad.values())), listed(bad)
     return (
         f"column {column} holds 0 and 1 but for {values} (line {lines}); write 0 or 1, leave the cell empty "
@@ -241,10 +262,10 @@ def _doubt(rows: Sequence[Row], column: str) -> str:
 
 def _unknown_labels(rows: Sequence[Row], classes: _Classes) -> tuple[Finding, ...]:
     """A note on cells like NA, which are no class."""
-    if not classes.names or classes.columns[0] not in _LABELS:
+    if not classes.names or classes.columns[0] not in LABELS:
         return ()
     parts = [part for row in rows for part in _label_parts(row[classes.columns[0]])]
-    unknown = [part for part in parts if part.lower() in _UNKNOWN]
+    unknown = [part for part in parts if part.lower() in UNKNOWN_WORDS]
     if not unknown:
         return ()
     words = f"column {classes.columns[0]}: {counted(len(unknown), 'cell')} taken as unknown"
@@ -252,7 +273,7 @@ def _unknown_labels(rows: Sequence[Row], classes: _Classes) -> tuple[Finding, ..
 
 
 def _split_labels(cell: str) -> list[str]:
-    return [part for part in _label_parts(cell) if part.lower() not in _UNKNOWN]
+    return [part for part in _label_parts(cell) if part.lower() not in UNKNOWN_WORDS]
 
 
 def _label_parts(cell: str) -> list[str]:
@@ -268,7 +289,7 @@ def _case(
     labels: Mapping[str, float],
 ) -> Case:
     masks = {
-        target: MaskSource((Source(listing.path(_relative(row[target]))),), UNKNOWN)
+        target: MaskSource((Source(listing.path(relative(row[target]))),), UNKNOWN)
         for target in targets
         if row[target]
     }
@@ -277,7 +298,7 @@ def _case(
         raise StudyError(f"{listing.path(table)}: split {split!r} of {name} is not train, val or test")
     return Case(
         name,
-        Source(listing.path(_relative(row["image"]))),
+        Source(listing.path(relative(row["image"]))),
         masks=masks,
         labels=labels,
         group=row.get("group", ""),

@@ -1,0 +1,83 @@
+"""What the areas of targets give away: empty ones, values that few masks hold, masks turned inside out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from hilum.study.colours import colour_name
+from hilum.study.names import counted, listed
+from hilum.study.study import Case, Encoding, Finding, Study
+from hilum.study.survey import Facts
+
+# A value of its own in so few masks of at least so many is more often a slip than a target.
+FEW_CASES = 3
+LEAST_CASES = 8
+NEARLY_ALL = 0.9
+
+
+def area_findings(study: Study, facts: Mapping[str, Facts]) -> tuple[Finding, ...]:
+    """Findings on the pixels of every target in the cases that were looked at."""
+    findings: list[Finding] = []
+    for target in study.targets:
+        seen = {name: fact for name, fact in facts.items() if target in fact.pixels}
+        findings += _empty(target, seen)
+        findings += _rare(study, target, seen)
+        findings += _nearly_all(target, seen)
+    return tuple(findings)
+
+
+def _empty(target: str, seen: Mapping[str, Facts]) -> tuple[Finding, ...]:
+    """A target without a single pixel: in some cases a note, in all of them an error."""
+    empty = tuple(name for name, fact in seen.items() if fact.pixels[target] == 0)
+    if seen and len(empty) == len(seen):
+        words = f"{target}: no pixel in any of {counted(len(seen), 'mask')}: there is nothing to learn"
+        return (Finding("error", words),)
+    if not empty:
+        return ()
+    return (Finding("note", f"{target} is empty in {counted(len(empty), 'case')}: {listed(empty)}", empty),)
+
+
+def _rare(study: Study, target: str, seen: Mapping[str, Facts]) -> tuple[Finding, ...]:
+    """A warning of a value or colour without a name that is a target of its own for one mask or two."""
+    holding = tuple(name for name, fact in seen.items() if fact.pixels[target])
+    if not 0 < len(holding) < FEW_CASES or len(seen) < LEAST_CASES:
+        return ()
+    cases = {case.name: case for case in study.cases}
+    encoding = cases[holding[0]].masks[target].encoding
+    value = _unnamed(target, encoding)
+    if not value:
+        return ()
+    name_it = "name it in labels.json" if encoding.kind == "index" else "keep it"
+    places = listed(_place(cases[name], target, seen[name]) for name in holding)
+    words = (
+        f"{target}: {value} occurs in {len(holding)} of {len(seen)} cases only, and is a target of its own: "
+        f"{places}; where it is a slip, paint it over, else {name_it}"
+    )
+    return (Finding("warning", words, holding),)
+
+
+def _unnamed(target: str, encoding: Encoding) -> str:
+    """The value or colour of a target in words, "" where the target has a name from elsewhere."""
+    if encoding.kind == "index" and target.endswith(f"index-{encoding.value:g}"):
+        return f"value {encoding.value:g}"
+    if encoding.colour is not None and target.endswith(colour_name(encoding.colour)):
+        return f"colour {encoding.colour}"
+    return ""
+
+
+def _place(case: Case, target: str, fact: Facts) -> str:
+    files = listed(source.path.name for source in case.masks[target].sources)
+    return f"{case.name} ({counted(fact.pixels[target], 'pixel')} in {files})"
+
+
+def _nearly_all(target: str, seen: Mapping[str, Facts]) -> tuple[Finding, ...]:
+    """A warning where a target fills nearly all of every mask, as where inside and outside are swapped."""
+    shares = [fact.pixels[target] / max(1, prod(fact.shape)) for fact in seen.values()]
+    if not shares or min(shares) <= NEARLY_ALL:
+        return ()
+    words = (
+        f"{target} covers more than {NEARLY_ALL:.0%} of every mask ({min(shares):.0%} and more): are inside "
+        "and outside swapped? Inside must be white, or the higher value; where it is not, invert the masks"
+    )
+    return (Finding("warning", words),)

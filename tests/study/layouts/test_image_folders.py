@@ -1,0 +1,90 @@
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from hilum.errors import StudyError
+from hilum.image.image import Geometry, Image
+from hilum.image.spacing import Spacing
+from hilum.image.volume import write_volume
+from hilum.study.masks import read_masks
+from hilum.study.open import open_study, understand
+
+SHAPE = (3, 12, 16)
+
+
+def write_scan(folder, series="1.2.3"):
+    """A scan as DICOM slices 0.dcm, 1.dcm, ... of a folder, 2.5 mm apart."""
+    for z in range(SHAPE[0]):
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = CTImageStorage
+        meta.MediaStorageSOPInstanceUID = f"{series}.{z + 1}"
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        one = pydicom.Dataset()
+        one.file_meta = meta
+        one.SOPClassUID, one.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+        one.SeriesInstanceUID, one.Modality = series, "CT"
+        one.Rows, one.Columns = SHAPE[1:]
+        one.PixelSpacing, one.SliceThickness = [0.5, 0.5], 2.5
+        one.ImageOrientationPatient, one.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, 2.5 * z]
+        one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
+        one.BitsAllocated = one.BitsStored = 16
+        one.HighBit, one.PixelRepresentation = 15, 1
+        one.RescaleSlope, one.RescaleIntercept = 1, -1024
+        one.PixelData = np.full(SHAPE[1:], 100 * z, np.int16).tobytes()
+        folder.mkdir(parents=True, exist_ok=True)
+        one.save_as(folder / f"{z}.dcm", enforce_file_format=True)
+
+
+def write_mask(path):
+    mask = np.zeros((1, *SHAPE), np.uint8)
+    mask[:, 1, 2:6, 3:8] = 1
+    path.parent.mkdir(parents=True, exist_ok=True)
+    geometry = Geometry((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    write_volume(path, Image(mask, Spacing((2.5, 0.5, 0.5), "mm"), geometry=geometry))
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_a_folder_of_slices_is_one_image_with_its_mask(tmp_path, split):
+    for name in ("1.2.840.7", "P2", "P3"):
+        write_scan(tmp_path / "images" / split / name)
+    for name in ("1.2.840.7", "P2"):
+        write_mask(tmp_path / "masks" / split / f"{name}.nii.gz")
+    study = open_study(tmp_path)
+    assert [case.name for case in study.cases] == ["1.2.840.7", "P2"]
+    assert [case.name for case in study.unannotated] == ["P3"]
+    masks, _ = read_masks(study.cases[0], study.targets, SHAPE)
+    assert masks.sum() == 20
+    assert not any("not part of this layout" in finding.message for finding in study.findings)
+
+
+def test_slices_with_masks_of_their_own_stay_images(tmp_path, save, disc):
+    write_scan(tmp_path / "images" / "P1")
+    for z in range(SHAPE[0]):
+        save(tmp_path / "masks" / "P1" / f"{z}.png", disc(SHAPE[1:], (6, 8), 3).astype(np.uint8) * 255)
+    assert [case.name for case in understand(tmp_path).cases] == ["0", "1", "2"]
+
+
+def test_scans_under_other_names_are_to_be_listed(tmp_path):
+    write_scan(tmp_path / "images" / "P1")
+    write_mask(tmp_path / "masks" / "lung_of_P1.nii.gz")
+    with pytest.raises(StudyError, match=r"`image,TARGET`.*`images/P1,masks/lung_of_P1\.nii\.gz`"):
+        understand(tmp_path)
+    (tmp_path / "study.csv").write_text("image,Lung\nimages/P1,masks/lung_of_P1.nii.gz\n")
+    study = open_study(tmp_path)
+    assert study.targets == ("Lung",)
+    assert study.findings == ()
+
+
+def test_images_may_have_a_word_where_masks_have_one(pairs, tmp_path):
+    root = pairs(["X_img", "Y_img"], root=tmp_path / "s")
+    for name in "XY":
+        (root / "masks" / f"{name}_img.png").rename(root / "masks" / f"{name}_mask.png")
+    assert [case.name for case in understand(root).cases] == ["X", "Y"]
+
+
+def test_masks_named_as_their_images_keep_the_word(pairs):
+    assert [case.name for case in understand(pairs(["X_img", "Y_raw"])).cases] == ["X_img", "Y_raw"]
+    study = understand(pairs(["X_img", "Y_raw"], suffix="_mask"))
+    assert [case.name for case in study.cases] == ["X_img", "Y_raw"]
