@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,7 +32,7 @@ from hilum.tasks.classify import common_folder
 from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
 from hilum.training.inputs import trained_on
 from hilum.training.run import Run, load_network
-from hilum.verbs.huge import KEPT, Blocks, check_out, forget, huge, predict_huge, small_enough
+from hilum.verbs.huge import Blocks, begun, check_out, forget, huge, predict_huge, small_enough
 
 logger = logging.getLogger(__name__)
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -47,6 +48,41 @@ class Delivered:
     cases: int
     left_out: tuple[str, ...]
     summary: dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """Names of the images delivered so far, why others were left out, and what ended it all, if anything.
+
+    An error leaves its image out with `skip_bad`. Without, and by Ctrl-C, it ends the prediction, so that
+    what is there gets its tables; where nothing is there, it is raised.
+    """
+
+    skip_bad: bool
+    left_out: list[str]
+    delivered: list[str] = field(default_factory=list)
+    ended: HilumError | KeyboardInterrupt | None = None
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Keep an error of one image."""
+        try:
+            yield
+        except (HilumError, KeyboardInterrupt) as error:
+            if self.skip_bad and isinstance(error, HilumError):
+                logger.warning("left out: %s", error)
+                self.left_out.append(str(error))
+            elif self.delivered:
+                self.ended = error
+            else:
+                raise
+
+    @contextmanager
+    def delivering(self, case: Case) -> Iterator[None]:
+        """Keep an error of one image that is being written, else count it."""
+        with self.guarded():
+            yield
+            self.delivered.append(case.name)
 
 
 def predict(
@@ -92,24 +128,26 @@ def predict(
     if collected:
         collected.check(cases)
     predictor = load_predictor(opened, device)
-    blocks = Blocks(opened, Path(out), skip_glass)
-    ended: list[HilumError | KeyboardInterrupt] = []
-    stream = _predicted(cases, predictor, left_out if skip_bad else None, told, blocks, ended)
-    delivery = Delivery(Path(out), probabilities, overlays, collected.add if collected else None, mask_format)
-    summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
-    if ended:
-        raise _cut_short(ended[0], Path(out), len(blocks.delivered)) from ended[0]
-    summary = {**summary, **_trained_on(opened, cases, Path(out))}
-    if collected:
-        summary = {**summary, "submission": str(collected.write(Path(out)))}
-    if geojson or coco:
-        done = {case.name: case.image.path for case in cases if case.name in blocks.delivered}
-        write_annotations(Path(out), file_names(done), opened.plan.data.outputs, geojson, coco)
-    if dicom_seg:
-        series = {case.name: case.image for case in cases if case.name in blocks.delivered}
-        write_dicom_segs(Path(out), series, opened.plan.data.outputs)
-    forget(Path(out))
-    return Delivered(Path(out), len(blocks.delivered), tuple(left_out), summary)
+    blocks, progress = Blocks(opened, Path(out), skip_glass), Progress(skip_bad, left_out)
+    collect = collected.add if collected else None
+    delivery = Delivery(Path(out), probabilities, overlays, collect, mask_format, guard=progress.delivering)
+    with begun(Path(out)):
+        stream = _predicted(cases, predictor, told, blocks, progress)
+        summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
+        if progress.ended:
+            raise _cut_short(progress.ended, Path(out), len(progress.delivered)) from progress.ended
+        names = set(progress.delivered)
+        done = {case.name: case.image for case in cases if case.name in names}
+        summary = {**summary, **_trained_on(opened, cases, Path(out))}
+        if collected:
+            summary = {**summary, "submission": str(collected.write(Path(out)))}
+        if geojson or coco:
+            paths = {name: image.path for name, image in done.items()}
+            write_annotations(Path(out), file_names(paths), opened.plan.data.outputs, geojson, coco)
+        if dicom_seg:
+            write_dicom_segs(Path(out), done, opened.plan.data.outputs)
+        forget(Path(out))
+    return Delivered(Path(out), len(progress.delivered), tuple(left_out), summary)
 
 
 def _sound(cases: Sequence[Case], skip_bad: bool) -> tuple[list[Case], list[str]]:
@@ -139,7 +177,6 @@ def _check_whole(cases: Sequence[Case]) -> None:
 
 def _cut_short(error: HilumError | KeyboardInterrupt, out: Path, done: int) -> BaseException:
     """What ended a prediction, with what is there all the same; --resume may go on in its folder."""
-    (out / KEPT).mkdir(parents=True, exist_ok=True)
     kept = f"{done} images before it and their tables are in {out}"
     if isinstance(error, KeyboardInterrupt):
         logger.warning("stopped: %s; begin again with --resume", kept)
@@ -291,30 +328,20 @@ def _key(case: Case) -> tuple[str, ...]:
 def _predicted(
     cases: Sequence[Case],
     predictor: Predictor,
-    left_out: list[str] | None,
     told: Told | None,
     blocks: Blocks,
-    ended: list[HilumError | KeyboardInterrupt],
+    progress: Progress,
 ) -> Iterator[Predicted | PredictedBlocks]:
-    """One image after the other, so that memory does not grow with their number.
-
-    An error after the first image ends them and goes to `ended`, so that what is there gets its tables.
-    """
+    """One image after the other, so that memory does not grow with their number."""
     task = tasks.get_task(predictor.plan.task)
     for index, case in enumerate(cases):
-        try:
+        predicted = None
+        with progress.guarded():
             predicted = predict_one(case, predictor, task, blocks)
-        except (HilumError, KeyboardInterrupt) as error:
-            if left_out is None or isinstance(error, KeyboardInterrupt):
-                if not blocks.delivered:
-                    raise
-                ended.append(error)
-                return
-            logger.warning("left out: %s", error)
-            left_out.append(str(error))
-            continue
-        yield predicted
-        blocks.delivered.append(case.name)
+        if predicted is not None:
+            yield predicted
+        if progress.ended:
+            return
         if told:
             told(index + 1, len(cases))
 
