@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 
 import hilum
 from hilum.errors import HilumError, ImageError, RunError, StudyError
+from hilum.study.names import natural
 from hilum.study.open import understand
 from hilum.study.study import Case, Source
 from hilum.verbs import predict as verb
@@ -134,7 +135,7 @@ def damaged(phantom_study, tmp_path):
     """A copy of the phantom study, the second image's mask of which cannot be decoded."""
     folder = tmp_path / "study"
     shutil.copytree(phantom_study, folder)
-    mask = sorted((folder / "train" / "Parenchyma_0.2").iterdir())[1]
+    mask = sorted((folder / "train" / "Parenchyma_0.2").iterdir(), key=lambda path: natural(path.name))[1]
     noise = np.random.default_rng(0).integers(0, 2, (96, 128), np.uint8) * 255
     Pillow.fromarray(noise).save(mask)
     mask.write_bytes(mask.read_bytes()[: mask.stat().st_size // 2])
@@ -153,7 +154,7 @@ def test_an_image_whose_mask_is_damaged_is_left_out_whole(phantom_run, damaged, 
 
 def test_what_was_predicted_before_a_damaged_mask_has_its_tables(phantom_run, damaged, tmp_path):
     (folder, mask), out = damaged, tmp_path / "out"
-    with pytest.raises(HilumError, match=rf"{mask.name}.*1 images before it and their tables"):
+    with pytest.raises(HilumError, match=rf"{mask.name}.*1 image before it and its tables"):
         hilum.predict(phantom_run.folder, folder, out, device="cpu")
     assert len(pd.read_csv(out / "measurements.csv")) == 2
     assert hilum.predict(phantom_run.folder, folder, out, resume=True, skip_bad=True).cases == 7

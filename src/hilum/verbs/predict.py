@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from hilum import tasks
@@ -23,9 +22,8 @@ from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
 from hilum.study.check import check_cases, error_text
-from hilum.study.listing import Listing, list_with_zarrs
 from hilum.study.masks import read_case_image
-from hilum.study.names import counted, is_image, stem, unique_names
+from hilum.study.names import counted, listed, stem, unique_names
 from hilum.study.open import understand
 from hilum.study.study import Case, Source, Study
 from hilum.tasks.classify import common_folder
@@ -33,10 +31,9 @@ from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
 from hilum.training.inputs import trained_on
 from hilum.training.run import Run, load_network
 from hilum.verbs.huge import Blocks, begun, check_out, forget, huge, predict_huge, small_enough
+from hilum.verbs.image_files import image_sources
 
 logger = logging.getLogger(__name__)
-DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-FIRST_LOOK = 8
 Told = Callable[[int, int], None]
 
 
@@ -126,6 +123,7 @@ def predict(
     if geojson or coco:
         _check_whole(cases)
     if collected:
+        _check_small(cases)
         collected.check(cases)
     predictor = load_predictor(opened, device)
     blocks, progress = Blocks(opened, Path(out), skip_glass), Progress(skip_bad, left_out)
@@ -175,9 +173,19 @@ def _check_whole(cases: Sequence[Case]) -> None:
         )
 
 
+def _check_small(cases: Sequence[Case]) -> None:
+    """Raise ImageError for huge images, whose masks are never in memory as a whole."""
+    large = [str(case.image) for case in cases if huge(case)]
+    if large:
+        raise ImageError(
+            f"--submission: {len(large)} of the images are huge ({listed(large)}), which have no place in a "
+            "submission; leave them out, or predict without --submission"
+        )
+
+
 def _cut_short(error: HilumError | KeyboardInterrupt, out: Path, done: int) -> BaseException:
     """What ended a prediction, with what is there all the same; --resume may go on in its folder."""
-    kept = f"{done} images before it and their tables are in {out}"
+    kept = f"{counted(done, 'image')} before it and {'its' if done == 1 else 'their'} tables are in {out}"
     if isinstance(error, KeyboardInterrupt):
         logger.warning("stopped: %s; begin again with --resume", kept)
         return KeyboardInterrupt()
@@ -238,8 +246,8 @@ def find_cases(images: Sequence[str | Path | Case], plan: Plan) -> list[Case]:
             logger.warning(told, path, ", ".join(study.targets), ", ".join(plan.data.outputs))
             plain += [bare(case) for case in (*study.cases, *study.unannotated)]
         else:
-            files = _image_files(path) if path.is_dir() and not is_zarr(path) else [path]
-            plain += [Case("", Source(file)) for file in files]
+            folder = path.is_dir() and not is_zarr(path)
+            plain += [Case("", one) for one in (image_sources(path) if folder else [Source(path)])]
     if len({case.name for case in cases}) < len(cases):  # of two folders
         cases, plain = [], [*cases, *plain]
     names = unique_names([_key(case) for case in plain], {case.name for case in cases})
@@ -270,52 +278,6 @@ def _carries(study: Study, plan: Plan) -> bool:
 def bare(case: Case) -> Case:
     """A case without its annotation."""
     return replace(case, masks={}, labels={}, marks=None)
-
-
-def _image_files(folder: Path) -> list[Path]:
-    """The images below a folder; slices of a DICOM series are one, named by the folder they lie in."""
-    listing, zarrs = list_with_zarrs(folder)
-    bare = _bare_slices(listing)
-    files = [listing.path(path) for path in listing.files if is_image(path) or path in bare]
-    dicoms = (path for path in listing.files if path in bare or path.suffix.lower() in DICOM_SUFFIXES)
-    slices = Counter(listing.path(path).parent for path in dicoms)
-    stacks = {parent for parent, number in slices.items() if number > 1 and _holds_stack(parent)}
-    return [*sorted(stacks), *(path for path in files if path.parent not in stacks), *zarrs]
-
-
-def _bare_slices(listing: Listing) -> set[PurePosixPath]:
-    """DICOM files by their signature, where names have no suffix, as hospitals export them (IM0001).
-
-    Of each folder a few files are looked at, and all where one of them is DICOM.
-    """
-    others: dict[PurePosixPath, list[PurePosixPath]] = {}
-    for path in listing.files:
-        if not is_image(path) and path.name.lower() != "dicomdir":
-            others.setdefault(path.parent, []).append(path)
-    return {
-        path
-        for paths in others.values()
-        if any(_is_dicom(listing.path(path)) for path in paths[:FIRST_LOOK])
-        for path in paths
-        if _is_dicom(listing.path(path))
-    }
-
-
-def _is_dicom(file: Path) -> bool:
-    try:
-        with file.open("rb") as handle:
-            return handle.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def _holds_stack(folder: Path) -> bool:
-    from hilum.image.dicom import list_series
-
-    try:
-        return any(len(series.slices) > 1 for series in list_series(folder))
-    except HilumError:
-        return False
 
 
 def _key(case: Case) -> tuple[str, ...]:
