@@ -348,7 +348,9 @@ def export(
     format: Annotated[
         str, typer.Option(metavar="NAME", help="onnx, torchscript, torch-export, bioimageio, bundle or card.")
     ],
-    out: Annotated[Path | None, typer.Option(help="New folder or file; else exports/ of the run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder or file; else exports/ of the run (card: MODEL.md).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Hand a run on: ONNX, TorchScript, a model package, one zip, a model card."""

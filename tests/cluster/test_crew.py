@@ -1,10 +1,11 @@
 """The crew without Ray: workers that are lost, cases that are bad, and how much is on its way."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from hilum.cluster.crew import IN_FLIGHT, MOST_TRIES, Crew
+from hilum.cluster.crew import CLOSING_S, IN_FLIGHT, MOST_TRIES, Crew
 from hilum.cluster.worker import Result
 from hilum.errors import HilumError
 from hilum.study.study import Case, Source
@@ -78,6 +79,23 @@ def test_a_case_that_always_kills_its_worker_is_reported_and_the_rest_goes_on():
     assert "lost 4 workers" in found[5].error
     others = [result for index, result in found.items() if index != 5]
     assert sum(result.error is None for result in others) >= len(CASES) - 1 - MOST_TRIES
+
+
+def test_workers_close_before_they_are_ended():
+    closed = []
+
+    class Ray:
+        def wait(self, references, num_returns, timeout):
+            assert (len(references), timeout) == (num_returns, CLOSING_S)
+            closed.extend(references)
+
+    class Worker:
+        close = SimpleNamespace(remote=lambda: "closed")
+
+    crew = Crew(Ray(), Worker, 2, (LostError,), workers=[Worker(), Worker()])
+    crew.close()
+    crew.close()
+    assert closed == ["closed", "closed"]
 
 
 def test_workers_that_never_live_are_an_error():

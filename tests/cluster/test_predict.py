@@ -1,5 +1,6 @@
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +38,8 @@ def test_a_worker_hands_rows_and_files_back_and_outlives_bad_cases(phantom_run, 
     assert good.error is None
     assert {row["case"] for row in good.summary["measurements"]} == {"good"}
     assert set(good.files) == {f"masks/{name}/good.png" for name in phantom_run.plan.data.outputs}
+    worker.close()
+    assert not Path(worker.folder.name).exists()
 
 
 def test_without_ray_it_says_what_to_type(monkeypatch):

@@ -1,11 +1,17 @@
 import zipfile
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import hilum
 from hilum.errors import HilumError
 from hilum.exchange import bioimageio_package
-from hilum.exchange.bioimageio_package import _numbers
+from hilum.exchange.answer import entry_of
+from hilum.exchange.bioimageio_package import _BY_VOLUME, _by_volume, _given, _numbers, _steps, _write_tensors
+from hilum.image.arrays import load_array
+from hilum.planning.plan import Plan
+from hilum.study.study import Case, Source
 
 
 def test_versions_that_do_not_fit_are_told(monkeypatch):
@@ -17,6 +23,43 @@ def test_versions_that_do_not_fit_are_told(monkeypatch):
     found["pydantic"] = "2.13.5"
     bioimageio_package._check_versions()
     assert _numbers("2.14.0b1") == (2, 14, 0)
+
+
+def run_of(tmp_path, shape, **data):
+    """A run normalised by image, as far as its package looks at it; its one case is of a shape."""
+    np.save(tmp_path / "case.npy", np.zeros(shape, np.uint8))
+    plan = Plan()
+    plan.data = plan.data.model_copy(update={"channels": 1, "normalise": "image", **data})
+    study = SimpleNamespace(cases=(Case("case", Source(tmp_path / "case.npy")),))
+    return SimpleNamespace(plan=plan, study=study)
+
+
+@pytest.mark.parametrize(
+    ("shape", "data", "outside"),
+    [
+        ((12, 20, 24), {"neighbours": 2}, True),
+        ((12, 20, 24), {}, True),
+        ((20, 24), {}, False),
+        ((12, 20, 24), {"dims": 3}, False),
+        ((12, 20, 24), {"neighbours": 2, "normalise": "study"}, False),
+    ],
+    ids=["2.5D", "slice by slice", "flat", "3D", "by study"],
+)
+def test_a_volume_that_goes_by_slices_is_normalised_outside(tmp_path, shape, data, outside):
+    """A step of the package sees slabs: their mean and spread are not those of the volume."""
+    run = run_of(tmp_path, shape, **data)
+    assert _by_volume(run) is outside
+    assert len(_BY_VOLUME) <= 128, "the format allows no more"
+    left = _given(run)
+    assert _steps(None, left) == [] if outside else left == run.plan.data
+    entry = entry_of(run.plan, 4)
+    _write_tensors(tmp_path, lambda x: 2 * x, entry, left)
+    given, found = (load_array(tmp_path / f"{name}.npy") for name in ("input", "output"))
+    if outside:
+        assert np.array_equal(found, 2 * given)
+    elif left.normalise == "image":
+        assert abs(given.mean()) > 50
+        assert abs(found.mean()) < 0.01
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from hilum.exchange.kaggle_rle import (
 )
 from hilum.image.runlength import encode
 from hilum.planning.plan import Plan
+from hilum.study.names import natural
 from hilum.study.study import Case, Source
 
 
@@ -39,6 +40,18 @@ def test_rows_are_column_major_one_based_and_in_numeric_order(tmp_path):
     path = submission.write(tmp_path / "out")
     assert path.name == "submission.csv"
     assert path.read_text() == "img,pixels\n1,1 1 5 8\n2,\n10,2 3\n"
+
+
+def test_names_with_commas_and_dots_come_back(tmp_path):
+    paths = [tmp_path / name for name in ("a,b.tif", "s.1.png", "s.2.png", "scan.1", 'q"1".png')]
+    cases = [Case(path.name, Source(path)) for path in paths]
+    submission = start(plan())
+    submission.check(cases)
+    for one in cases:
+        submission.add(one, {"nerve": np.ones((3, 4), bool)})
+    found = read_submission(submission.write(tmp_path / "out"))
+    assert found == dict.fromkeys(sorted(submission.rows, key=natural), "1 12")
+    assert set(found) == {"a,b", "s.1", "s.2", "scan.1", 'q"1"'}
 
 
 def test_images_of_one_name_are_refused(tmp_path):

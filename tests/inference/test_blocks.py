@@ -120,11 +120,12 @@ def test_interrupted_work_goes_on_where_it_was(network, slide, tmp_path, stop_at
 
 def test_blocks_of_something_else_are_refused(tmp_path):
     grid = make_grid((100, 100), (64, 64), 0.25)
-    open_cells(tmp_path / "kept", grid, 1, {"of": "this"})
-    with pytest.raises(RunError, match="another run or image"):
-        open_cells(tmp_path / "kept", grid, 1, {"of": "that"})
-    forget_cells(tmp_path / "kept")
-    open_cells(tmp_path / "kept", grid, 1, {"of": "that"})
+    kept = tmp_path / "kept" / "a" / "1"
+    open_cells(kept, grid, 1, {"of": "this"})
+    with pytest.raises(RunError, match=rf"{kept}: .*another run or image"):
+        open_cells(kept, grid, 1, {"of": "that"})
+    forget_cells(kept)
+    open_cells(kept, grid, 1, {"of": "that"})
 
 
 def test_a_damaged_block_is_named(tmp_path):

@@ -84,6 +84,59 @@ def test_an_answer_that_does_not_come_in_time_is_504(phantom_run, worker, pictur
     assert late.json() == {"error": "no answer within 0.2 s"}
 
 
+def test_stopping_in_a_long_prediction_leaves_no_upload_and_tells_who_waits(worker, tmp_path, monkeypatch):
+    """Whatever the thread is doing: here it is in a step that nobody can interrupt."""
+    begun, allowed = threading.Event(), threading.Event()
+
+    def slow(*_):
+        begun.set()
+        allowed.wait(60)
+        raise RuntimeError("too late")
+
+    monkeypatch.setattr("hilum.service.worker.read_upload", slow)
+    monkeypatch.setattr("hilum.service.worker.JOIN_S", 0.1)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    jobs = [Job(worker.new_folder() / "image.png") for _ in range(2)]
+    for job in jobs:
+        job.path.write_bytes(b"a patient")
+    uploading = worker.new_folder()
+    worker.submit(jobs[0])
+    worker.start()
+    assert begun.wait(60)
+    worker.submit(jobs[1])
+    worker.stop()
+    assert worker.thread.is_alive()
+    assert [job.future.exception(0).status for job in jobs] == [503, 503]
+    assert not [job.folder for job in jobs if job.folder.exists()]
+    assert not uploading.exists()
+    allowed.set()
+    worker.thread.join(60)
+
+
+def test_a_prediction_ends_at_the_next_tile_once_the_service_stops(worker, tmp_path, picture, monkeypatch):
+    job = job_of(tmp_path, 0, picture.read_bytes())
+
+    def stopped(*given):
+        worker.stopping.set()
+        return predict_together(*given)
+
+    monkeypatch.setattr("hilum.service.worker.predict_together", stopped)
+    worker.submit(job)
+    worker.start()
+    assert job.future.exception(60).status == 503
+    assert not job.folder.exists()
+    worker.stop()
+    assert not worker.thread.is_alive()
+
+
+def test_the_address_that_is_served_is_a_name_of_this_machine(phantom_run, worker):
+    testclient = pytest.importorskip("fastapi.testclient")
+    app = make_app(phantom_run, worker, Limits(), worker.metrics, token=None, host="127.0.0.2")
+    with testclient.TestClient(app, base_url="http://127.0.0.2:8000") as client:
+        assert client.get("/health").status_code == 200
+        assert client.get("/health", headers={"Host": "evil.example"}).status_code == 400
+
+
 def test_a_request_that_was_given_up_is_not_predicted(worker, tmp_path):
     job = job_of(tmp_path, 0, b"x")
     job.future.cancel()

@@ -6,6 +6,12 @@ def test_export_writes_a_bundle_that_predict_takes(command, phantom_run, phantom
     assert done.code == 0, done.err
 
 
+def test_a_bundle_goes_into_an_empty_folder(command, phantom_run, tmp_path):
+    done = command("export", phantom_run.folder, "--format", "bundle", "--out", tmp_path)
+    assert done.code == 0, done.err
+    assert [path.name for path in tmp_path.iterdir()] == [f"{phantom_run.folder.name}.zip"]
+
+
 def test_an_unknown_format_is_one_line(command, phantom_run):
     done = command("export", phantom_run.folder, "--format", "onxx")
     assert done.code == 1

@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 
 import hilum
 from hilum.errors import HilumError, ImageError, RunError, StudyError
+from hilum.study.names import natural
 from hilum.study.open import understand
 from hilum.study.study import Case, Source
 from hilum.verbs import predict as verb
@@ -127,6 +128,78 @@ def test_ctrl_c_leaves_the_tables_of_what_was_predicted(phantom_run, phantom_stu
     with pytest.raises(KeyboardInterrupt):
         hilum.predict(phantom_run.folder, phantom_study / "pred", tmp_path / "out")
     assert len(pd.read_csv(tmp_path / "out" / "measurements.csv")) == 2
+
+
+@pytest.fixture
+def damaged(phantom_study, tmp_path):
+    """A copy of the phantom study, the second image's mask of which cannot be decoded."""
+    folder = tmp_path / "study"
+    shutil.copytree(phantom_study, folder)
+    mask = sorted((folder / "train" / "Parenchyma_0.2").iterdir(), key=lambda path: natural(path.name))[1]
+    noise = np.random.default_rng(0).integers(0, 2, (96, 128), np.uint8) * 255
+    Pillow.fromarray(noise).save(mask)
+    mask.write_bytes(mask.read_bytes()[: mask.stat().st_size // 2])
+    return folder, mask
+
+
+def test_an_image_whose_mask_is_damaged_is_left_out_whole(phantom_run, damaged, tmp_path):
+    (folder, mask), out = damaged, tmp_path / "out"
+    done = hilum.predict(phantom_run.folder, folder, out, skip_bad=True, device="cpu")
+    assert done.cases == 7
+    assert [mask.name in text for text in done.left_out] == [True]
+    assert mask.stem not in set(pd.read_csv(out / "measurements.csv").case)
+    assert not list(out.rglob(f"{mask.stem}.*"))
+    assert done.summary["targets"]["Parenchyma"]["dice"]["cases"] == 5
+
+
+def test_what_was_predicted_before_a_damaged_mask_has_its_tables(phantom_run, damaged, tmp_path):
+    (folder, mask), out = damaged, tmp_path / "out"
+    with pytest.raises(HilumError, match=rf"{mask.name}.*1 image before it and its tables"):
+        hilum.predict(phantom_run.folder, folder, out, device="cpu")
+    assert len(pd.read_csv(out / "measurements.csv")) == 2
+    assert hilum.predict(phantom_run.folder, folder, out, resume=True, skip_bad=True).cases == 7
+
+
+def test_ctrl_c_while_measuring_leaves_tables(phantom_run, phantom_study, tmp_path, monkeypatch):
+    from hilum.tasks import segment
+
+    real, calls = segment.write_overlay, []
+
+    def stopped(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(segment, "write_overlay", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        hilum.predict(phantom_run.folder, phantom_study / "pred", tmp_path / "out")
+    assert len(pd.read_csv(tmp_path / "out" / "measurements.csv")) == 2
+
+
+def test_a_killed_prediction_goes_on_with_resume(phantom_run, phantom_study, tmp_path, monkeypatch):
+    """Killed as the system does it: nothing is run any more, so the mark has to be there before."""
+    out, marked = tmp_path / "out", []
+    real = verb.predict_one
+
+    def looking(*given):
+        marked.append((out / ".blocks").is_dir())
+        return real(*given)
+
+    monkeypatch.setattr(verb, "predict_one", looking)
+    hilum.predict(phantom_run.folder, phantom_study / "pred", out)
+    assert marked == [True, True]
+    (out / ".blocks").mkdir()
+    with pytest.raises(RunError, match="--resume"):
+        hilum.predict(phantom_run.folder, phantom_study / "pred", out)
+    assert hilum.predict(phantom_run.folder, phantom_study / "pred", out, resume=True).cases == 2
+
+
+def test_an_error_before_anything_is_written_leaves_nothing(phantom_run, tmp_path):
+    cut_in_two(tmp_path / "a.png")
+    with pytest.raises(HilumError, match=r"a\.png"):
+        hilum.predict(phantom_run.folder, tmp_path / "a.png", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_annotated_folders_with_the_same_names_keep_apart(phantom_run, phantom_study, tmp_path):

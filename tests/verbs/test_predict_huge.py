@@ -5,10 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import yaml
 from PIL import Image as Pillow
 
 import hilum
-from hilum.errors import HilumError, PlanError, RunError
+from hilum.errors import HilumError, ImageError, PlanError, RunError
 from hilum.image.pyramid import open_pyramid
 from hilum.scoring.thresholds import Own
 
@@ -163,6 +164,17 @@ def test_a_submission_has_no_room_for_huge_images(phantom_run, slide, huge_is_sm
     shutil.copytree(phantom_run.folder, run)
     with pytest.raises(PlanError):
         hilum.predict(run, slide, tmp_path / "out", submission="kaggle-rle", device="cpu")
+
+
+def test_a_submission_refuses_huge_images_before_any_work(phantom_run, slide, huge_is_small, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(phantom_run.folder, run)
+    plan = yaml.safe_load((run / "plan.yaml").read_text())
+    plan["data"]["outputs"] = ["Parenchyma"]
+    (run / "plan.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(ImageError, match=r"1 of the images are huge \(.*slide\.tif\)"):
+        hilum.predict(run, slide, tmp_path / "out", submission="kaggle-rle", device="cpu")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unreadable_huge_image_is_named(phantom_run, slide, huge_is_small, tmp_path):

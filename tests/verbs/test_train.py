@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -125,6 +126,12 @@ def test_fixed_folds_are_kept(phantom_study, phantom_run, quick, tmp_path):
     run = hilum.train(phantom_study, tmp_path / "run", steps=2, splits=splits, settings=quick, device="cpu")
     group = {case.name: case.group for case in run.study.cases}
     assert {group[name] for name in run.splits.folds[0].test} == {groups[0]}
+    hilum.train(phantom_study, tmp_path / "run", splits=splits, resume=True)
+    splits.write_text(json.dumps({"by": "group", "test": [[groups[1]], [groups[0], groups[2]]]}))
+    with pytest.raises(RunError, match=r"splits\.json has other folds"):
+        hilum.train(phantom_study, tmp_path / "run", splits=splits, resume=True)
+    with pytest.raises(StudyError, match=r"--folds 3: .*splits\.json fixes 2 folds"):
+        hilum.train(phantom_study, tmp_path / "new", splits=splits, folds=3)
 
 
 def test_a_run_can_start_from_the_weights_of_another(phantom_study, phantom_run, quick, tmp_path):
@@ -136,6 +143,26 @@ def test_a_run_can_start_from_the_weights_of_another(phantom_study, phantom_run,
     weights = [name for name in mine if name.endswith("weight") and mine[name].ndim == 4]
     assert weights
     assert all(abs(mine[name] - theirs[name]).max() < 1e-6 for name in weights)
+
+
+def test_other_folds_start_from_the_same_weights_without_saying_so(
+    phantom_study, phantom_run, quick, tmp_path
+):
+    out, other = tmp_path / "run", tmp_path / "other"
+    settings = (*quick, "training.learning_rate=1e-12", "training.ema=0.0")
+    start = {"steps": 1, "folds": 2, "device": "cpu", "settings": settings}
+    hilum.train(phantom_study, out, fold=0, init=phantom_run.folder, **start)
+    shutil.copytree(phantom_run.folder, other)
+    with pytest.raises(RunError, match=r"was begun with --init .*other; leave that out"):
+        hilum.train(phantom_study, out, fold=1, resume=True, init=other)
+    run = hilum.train(phantom_study, out, fold=1, resume=True)
+    mine = load_tensors(run.fold(1) / "model.safetensors")[0]
+    theirs = load_tensors(phantom_run.fold(1) / "model.safetensors")[0]
+    weights = [name for name in mine if name.endswith("weight") and mine[name].ndim == 4]
+    assert weights
+    assert all(abs(mine[name] - theirs[name]).max() < 1e-6 for name in weights)
+    with pytest.raises(RunError, match="was begun without --init"):
+        hilum.train(phantom_study, phantom_run.folder, resume=True, init=out)
 
 
 def test_resuming_a_finished_run_changes_no_weight(phantom_study, quick, tmp_path):
@@ -186,8 +213,6 @@ def test_wrong_wishes_stop_before_anything_is_written(phantom_study, tmp_path, o
 
 
 def test_a_run_of_other_cases_is_not_resumed(phantom_run, phantom_study, tmp_path):
-    import shutil
-
     other = tmp_path / "study"
     shutil.copytree(phantom_study, other)
     gone = phantom_run.study.cases[0].name

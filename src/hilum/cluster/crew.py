@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 IN_FLIGHT = 2
 MOST_TRIES = 4
 MOST_LOST = 20
+CLOSING_S = 10.0
 
 
 @dataclass
@@ -54,6 +55,13 @@ class Crew:
                     else:
                         text = f"lost {MOST_TRIES} workers; is it too large for their memory?"
                         yield index, Result(error=f"{cases[index].image}: {text}")
+
+    def close(self) -> None:
+        """Let the workers that live remove what they hold on disk; a busy one is not waited for long."""
+        closing = [worker.close.remote() for worker in self.workers]
+        if closing:
+            self.ray.wait(closing, num_returns=len(closing), timeout=CLOSING_S)
+        self.workers = []
 
     def _send(self, cases: Sequence[Case], waiting: deque[int], flying: dict[Any, tuple[int, Any]]) -> None:
         """Give each worker work, those with the least first."""

@@ -55,7 +55,10 @@ def predict(
         kind = find_device(device).kind if cluster == LOCAL and device not in ENGINES else device
         delivery = Delivery(out, probabilities, overlays, root=common_folder(cases))
         crew = _crew(ray, opened, kind, worker_count(ray, workers, kind), cpus, delivery)
-        found = _collected(crew, cases, out, told)
+        try:
+            found = _collected(crew, cases, out, told)
+        finally:
+            crew.close()
     left_out = tuple(one.error for one in found if one.error is not None)
     summary = tasks.get_task(opened.plan.task).write_tables(
         opened, [one.summary for one in found if one.error is None], out

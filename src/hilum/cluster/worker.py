@@ -51,6 +51,10 @@ class CaseWorker:
         """True once the networks are there."""
         return True
 
+    def close(self) -> None:
+        """Remove the unpacked run: a worker's process is ended by others, and then removes nothing."""
+        self.folder.cleanup()
+
     def predict(self, case: Case) -> Result:
         """Predict one case into a folder of its own and hand all files back."""
         try:

@@ -1,6 +1,7 @@
 """`hilum export --format bioimageio`: a model package after the BioImage Model Zoo's format 0.5.
 
-Its input is an image at working resolution; normalising is part of its description. Test tensors are noise,
+Its input is an image at working resolution; normalising is part of its description, but for slices of a
+volume that is normalised as a whole. Test tensors are noise,
 so that no image of the study leaves the house. The zoo's own test has passed before the package is written.
 """
 
@@ -17,21 +18,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hilum.errors import HilumError, needed
+from hilum.errors import HilumError, ImageError, needed
 from hilum.exchange.answer import Answer, Entry, entry_of
 from hilum.exchange.card import model_card
-from hilum.exchange.exports import Exported, place
+from hilum.exchange.exports import Exported, place_file
 from hilum.exchange.graphs import OPSET, write_torchscript
 from hilum.exchange.onnx_folder import written_and_checked
 from hilum.exchange.processing import processing
 from hilum.files import whole_file
 from hilum.image.arrays import load_array
+from hilum.image.readers import probe
 from hilum.planning.plan import DataPlan
+from hilum.study.study import Case
 from hilum.training.prepare import normalise
 from hilum.training.run import Run, load_network
 
 _NAMED = re.compile(r"[^A-Za-z0-9 _()-]")
 _SPACE = {2: "yx", 3: "zyx"}
+_LOOKED_AT = 5
+_WORKING = "an image at working resolution; README.md and model.json say how it is brought there"
+_BY_VOLUME = "slices of a volume that was normalised as a whole: (x - mean) / max(std, 0.001); see README.md"
+_HOW_BY_VOLUME = """
+## Input
+
+This package does not normalise, because it sees some slices of a volume at a time. Bring the whole volume to
+its working resolution as model.json says, normalise it, (x - mean) / max(std, 0.001) with mean and std over
+all of its voxels, and only then take its slices. The test tensors are normalised.
+"""
 
 
 def export(run: Run, out: Path | None) -> Exported:
@@ -42,7 +55,7 @@ def export(run: Run, out: Path | None) -> Exported:
     _check_versions()
     core = needed("bioimageio.core", "bioimageio")
     spec = needed("bioimageio.spec", "bioimageio")
-    path = place(run, out, "bioimageio.zip")
+    path = place_file(run, out, "bioimageio.zip")
     networks = [load_network(run, index) for index in run.trained_folds()]
     answer = Answer(networks, run.plan).eval()
     entry = entry_of(run.plan, answer.divisor)
@@ -50,8 +63,9 @@ def export(run: Run, out: Path | None) -> Exported:
         folder = Path(scratch)
         parity = written_and_checked(folder / "model.onnx", run, networks, entry)
         write_torchscript(folder / "model.pt", answer, entry)
-        _write_tensors(folder, answer, entry, run.plan.data)
-        (folder / "README.md").write_text(model_card(run), encoding="utf-8")
+        _write_tensors(folder, answer, entry, _given(run))
+        about = model_card(run) + (_HOW_BY_VOLUME if _by_volume(run) else "")
+        (folder / "README.md").write_text(about, encoding="utf-8")
         settings = {**processing(run, entry), "parity": parity.to_json()}
         (folder / "model.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
         described = _description(run, entry, folder)
@@ -80,6 +94,28 @@ def _check_versions() -> None:
 def _numbers(text: str) -> tuple[int, ...]:
     """The leading numbers of a version: (2, 14, 3) of "2.14.3"."""
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def _by_volume(run: Run) -> bool:
+    """Whether slices are normalised by their whole volume, which no step that sees slices alone can do."""
+    data = run.plan.data
+    if data.normalise != "image" or data.dims == 3:
+        return False
+    return data.neighbours > 0 or any(_is_volume(case) for case in run.study.cases[:_LOOKED_AT])
+
+
+def _is_volume(case: Case) -> bool:
+    """Whether a case is a volume, by its header; False where its file is not there any more."""
+    try:
+        return len(probe(case.image.path, case.image.entry, case.image.index).shape) > 2
+    except ImageError:
+        return False
+
+
+def _given(run: Run) -> DataPlan:
+    """What is left of the plan's normalising for the package to do."""
+    done = {"normalise": "study", "mean": [], "std": []}
+    return run.plan.data.model_copy(update=done if _by_volume(run) else {})
 
 
 def _write_tensors(folder: Path, answer: Answer, entry: Entry, data: DataPlan) -> None:
@@ -129,7 +165,7 @@ def _description(run: Run, entry: Entry, folder: Path) -> Any:
         attachments=[v.FileDescr(source=folder / "model.json")],
         license=None,
         tags=["hilum", run.plan.task],
-        inputs=[_input(v, entry, run.plan.data, folder)],
+        inputs=[_input(v, entry, run, folder)],
         outputs=[_output(v, entry, run, folder)],
         weights=v.WeightsDescr(
             onnx=v.OnnxWeightsDescr(source=folder / "model.onnx", opset_version=OPSET, parent="torchscript"),
@@ -140,7 +176,7 @@ def _description(run: Run, entry: Entry, folder: Path) -> Any:
     )
 
 
-def _input(v: Any, entry: Entry, data: DataPlan, folder: Path) -> Any:
+def _input(v: Any, entry: Entry, run: Run, folder: Path) -> Any:
     channels = [f"channel{index}" for index in range(entry.channels)]
     sides = entry.size or (None,) * entry.dims
     step = entry.divisor
@@ -150,11 +186,11 @@ def _input(v: Any, entry: Entry, data: DataPlan, folder: Path) -> Any:
     ]
     return v.InputTensorDescr(
         id="image",
-        description="an image at working resolution; README.md and model.json say how it is brought there",
+        description=_BY_VOLUME if _by_volume(run) else _WORKING,
         axes=[v.BatchAxis(), v.ChannelAxis(channel_names=channels), *space],
         data=v.IntervalOrRatioDataDescr(type="float32"),
         test_tensor=v.FileDescr(source=folder / "input.npy"),
-        preprocessing=_steps(v, data),
+        preprocessing=_steps(v, _given(run)),
     )
 
 
@@ -163,6 +199,8 @@ def _steps(v: Any, data: DataPlan) -> list[Any]:
     if data.normalise == "image":
         axes = ["channel", *_SPACE[data.dims]]
         return [v.ZeroMeanUnitVarianceDescr(kwargs=v.ZeroMeanUnitVarianceKwargs(axes=axes, eps=1e-6))]
+    if data.normalise == "study" and not data.mean and not data.std:
+        return []
     steps = []
     if data.normalise == "window" and data.window:
         low, high = data.window

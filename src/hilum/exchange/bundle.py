@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from hilum.errors import RunError
 from hilum.exchange import card
-from hilum.exchange.exports import Exported, place
+from hilum.exchange.exports import Exported, place_file
 from hilum.files import read_json, stays_inside, whole_file
 from hilum.planning.document import to_yaml
 from hilum.planning.plan import Plan
@@ -40,7 +40,7 @@ _WHEN = (1980, 1, 1, 0, 0, 0)
 
 def export(run: Run, out: Path | None) -> Exported:
     """Write plan, weights, scores and model card of a run as one zip."""
-    path = place(run, out, f"{run.folder.resolve().name}.zip")
+    path = place_file(run, out, f"{run.folder.resolve().name}.zip")
     with whole_file(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in _texts(run).items():
             archive.writestr(zipfile.ZipInfo(name, _WHEN), content, zipfile.ZIP_DEFLATED)

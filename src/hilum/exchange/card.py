@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.errors import RunError
-from hilum.exchange.exports import Exported, place
+from hilum.exchange.exports import Exported, place_file
 from hilum.files import write_text
 from hilum.planning.plan import Plan
 from hilum.planning.planner import recipe_names
@@ -33,8 +33,7 @@ _SCORES = {
 
 def export(run: Run, out: Path | None) -> Exported:
     """Write MODEL.md into the run, or to `out`."""
-    path = run.folder / NAME if out is None else place(run, out, NAME)
-    path = path / NAME if path.is_dir() else path
+    path = run.folder / NAME if out is None else place_file(run, out, NAME)
     write_text(path, model_card(run))
     return Exported(path, (path,))
 
@@ -167,12 +166,15 @@ def _operating_point(run: Run) -> Iterator[str]:
             if isinstance(thresholds, Mapping)
             else dict(zip(run.plan.data.outputs, thresholds, strict=False))
         )
-        yield from (f"- {name}: threshold {_cut(cut)}" for name, cut in named.items())
+        yield from (f"- {name}: {_cut(cut)}" for name, cut in named.items())
+    for name, gate in rule.get("presence", {}).items():
+        if gate:
+            yield f"- {name}: the mask is left empty where its presence score is below {_number(gate)}"
     if "threshold" in rule:
         yield f"- threshold {_number(rule['threshold'])}"
     if rule.get("exclusive"):
         yield "- the most probable class is called"
-    if "temperature" in rule:
+    if isinstance(rule.get("temperature"), int | float):
         yield f"- probabilities are calibrated by a temperature of {_number(rule['temperature'])}"
     point = (_summary(run) or {}).get("operating_point") or {}
     for key, label in (
@@ -231,9 +233,11 @@ def _summary(run: Run) -> dict[str, Any] | None:
 
 
 def _cut(value: Any) -> str:
+    """A threshold, or how each image's own is found (`hilum.scoring.thresholds.Own`)."""
     if not isinstance(value, Mapping):
-        return _number(value)
-    return f"of each image the one of the highest expected Dice at a temperature of {value['temperature']:g}"
+        return f"threshold {_number(value)}"
+    softened = "" if value["temperature"] == 1 else f" at a temperature of {value['temperature']:g}"
+    return f"each image's own threshold, that of the highest expected Dice{softened}"
 
 
 def _number(value: Any) -> str:

@@ -54,6 +54,15 @@ def find_export(name: str) -> Export:
     return cast("Export", getattr(importlib.import_module(module), attribute))
 
 
+def place_file(run: Run, out: Path | None, default: str) -> Path:
+    """Where an export of one file goes: as `place` says, and into an empty folder under its own name.
+
+    Raises RunError where the path that was asked for exists.
+    """
+    path = place(run, out, default)
+    return path / default if path.is_dir() else path
+
+
 def place(run: Run, out: Path | None, default: str) -> Path:
     """Where an export goes: a new path that was asked for, or `exports/NAME` of the run, made anew.
 

@@ -7,14 +7,14 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError, ImageError, PlanError
 from hilum.files import read_text, write_text
-from hilum.image.readers import probe
+from hilum.image.readers import probe, readable
 from hilum.image.runlength import decode, encode
 from hilum.planning.plan import Plan
 from hilum.scoring.overlap import overlap
@@ -49,7 +49,7 @@ class KaggleRle:
 
     def add(self, case: Case, decided: Mapping[str, NDArray[np.bool_]]) -> None:
         """Take in the one mask (Y, X) of a case. Raises HilumError for two images of one name."""
-        name = stem(case.image.path)
+        name = image_name(case.image.path)
         if name in self.rows:
             raise HilumError(
                 f"{case.image}: a submission names images by their number, and {name!r} is there twice"
@@ -62,11 +62,20 @@ class KaggleRle:
         return write_submission(folder / FILE, self.rows)
 
 
+def image_name(path: PurePath) -> str:
+    """An image's name by its file's: without the ending of an image, but with any other.
+
+    >>> image_name(PurePath("test/7.tif")), image_name(PurePath("s.1"))
+    ('7', 's.1')
+    """
+    return stem(path) if readable(path.name) else path.name
+
+
 def _check_unique(cases: Sequence[Case]) -> None:
     """Raise HilumError for images that a submission would name alike."""
     named: dict[str, list[str]] = defaultdict(list)
     for case in cases:
-        named[stem(case.image.path)].append(str(case.image))
+        named[image_name(case.image.path)].append(str(case.image))
     twice = [f"{name}: {listed(images, _NAMED)}" for name, images in named.items() if len(images) > 1]
     if twice:
         raise HilumError(
@@ -96,8 +105,10 @@ def start(plan: Plan) -> KaggleRle:
 
 def write_submission(path: Path, rows: Mapping[str, str]) -> Path:
     """Write `img,pixels`: run lengths by image name, in numeric order, nothing for an empty mask."""
-    lines = [f"{name},{rows[name]}" for name in sorted(rows, key=natural)]
-    write_text(path, "\n".join(["img,pixels", *lines]) + "\n")
+    text = io.StringIO()
+    lines = ((name, rows[name]) for name in sorted(rows, key=natural))
+    csv.writer(text, lineterminator="\n").writerows([("img", "pixels"), *lines])
+    write_text(path, text.getvalue())
     return path
 
 
@@ -143,8 +154,7 @@ def _columns(path: Path, first: list[str]) -> tuple[int, int, int]:
 
 def _name(cell: str) -> str:
     """An image's name without folder and ending: `test/7.tif` is 7."""
-    name = cell.replace("\\", "/").rsplit("/", 1)[-1]
-    return stem(Path(name)) if name else ""
+    return image_name(PurePath(cell.replace("\\", "/").rsplit("/", 1)[-1]))
 
 
 def masks_of(path: Path, shape: tuple[int, int] = SHAPE) -> Iterable[tuple[str, NDArray[np.bool_]]]:

@@ -148,7 +148,7 @@ def open_cells(folder: Path, grid: Grid, outputs: int, made_from: Mapping[str, A
     if path.is_file():
         if read_json(path) != made_from:
             raise RunError(
-                f"{folder.parent.parent}: was begun with another run or image, or these have changed; "
+                f"{folder}: was begun with another run or image, or these have changed; "
                 "name a new folder with --out"
             )
     else:

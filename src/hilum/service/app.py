@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from enum import StrEnum
@@ -28,7 +27,7 @@ from hilum.service.answers import NAME, Answer, RefusedError, suffix_of
 from hilum.service.bounds import BodyBounds
 from hilum.service.limits import Limits
 from hilum.service.metrics import Metrics
-from hilum.service.worker import Job, Worker
+from hilum.service.worker import STOPPING, Job, Worker
 from hilum.training.run import Run
 
 _COPIED_BYTES = 1 << 20
@@ -81,10 +80,13 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(run: Run, worker: Worker, limits: Limits, metrics: Metrics, token: str | None) -> FastAPI:
+def make_app(
+    run: Run, worker: Worker, limits: Limits, metrics: Metrics, token: str | None, host: str = "127.0.0.1"
+) -> FastAPI:
     """The application of one run. With a `token` all but /health asks for it.
 
-    Without, only this machine's own names are served, so that no page of another site can reach it.
+    Without, only this machine's own names and `host` are served, so that no page of another site can reach
+    it.
     """
     app = FastAPI(
         title="Hilum",
@@ -110,7 +112,7 @@ def make_app(run: Run, worker: Worker, limits: Limits, metrics: Metrics, token: 
     _tell_errors(app)
     app.add_middleware(BodyBounds, most_bytes=limits.upload_bytes, seconds=limits.seconds)
     if token is None:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOCAL)
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOCAL, host, f"[{host}]"])
     return app
 
 
@@ -178,7 +180,7 @@ def _predict_route(run: Run, worker: Worker, limits: Limits, metrics: Metrics) -
         begun, status = time.perf_counter(), int(HTTPStatus.OK)
         try:
             wanted = _target(run, target) if mask is MaskForm.file or _wants_mask(request) else None
-            path = await asyncio.to_thread(_stored, file)
+            path = await asyncio.to_thread(_stored, file, worker)
             answer = await _answered(worker, path, limits.seconds)
             return _response(answer, wanted)
         except RefusedError as error:
@@ -205,23 +207,24 @@ def _target(run: Run, name: str | None) -> str:
     return name or outputs[0]
 
 
-def _stored(file: UploadFile) -> Path:
+def _stored(file: UploadFile, worker: Worker) -> Path:
     """The upload in a new folder, under a name of our own."""
-    folder = Path(tempfile.mkdtemp(prefix="hilum-upload-"))
-    path = folder / f"{NAME}{suffix_of(file.filename or '')}"
+    path = worker.new_folder() / f"{NAME}{suffix_of(file.filename or '')}"
     with path.open("wb") as handle:
         shutil.copyfileobj(file.file, handle, _COPIED_BYTES)
     return path
 
 
 async def _answered(worker: Worker, path: Path, seconds: float) -> Answer:
-    """Wait for the worker. Raises RefusedError: 504 after so many seconds, or what the worker says."""
+    """Wait for the worker. Raises RefusedError: 504 after so many seconds, 503, or what it says."""
     job = Job(path)
     worker.submit(job)
     try:
         return await asyncio.wait_for(asyncio.wrap_future(job.future), seconds)
     except TimeoutError:
         raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {seconds:g} s") from None
+    except asyncio.CancelledError:  # by the server, which waits for some seconds before it stops
+        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING) from None
 
 
 def _response(answer: Answer, target: str | None) -> Response:

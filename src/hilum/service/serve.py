@@ -63,7 +63,7 @@ def _server(
     run, metrics = opened(path), Metrics()
     listening = _listening(host, port)
     worker = Worker(run, load_predictor(run, device), limits, metrics)
-    app = make_app(run, worker, limits, metrics, token)
+    app = make_app(run, worker, limits, metrics, token, host)
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
     return uvicorn.Server(config), listening
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import shutil
+import tempfile
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 # What a library may raise on an odd image; the thread has to outlive it.
 UNEXPECTED = (RuntimeError, MemoryError, ValueError, TypeError, OSError, ArithmeticError, LookupError)
 UNEXPECTED += (AttributeError, AssertionError)  # type: ignore[assignment]
+JOIN_S = 10.0
+STOPPING = "the service is stopping"
 _FAILED = "the prediction failed; the log of the service says why"
 
 
@@ -57,20 +60,41 @@ class Worker:
         self.run, self.predictor, self.limits, self.metrics = run, predictor, limits, metrics
         self.jobs: queue.Queue[Job | None] = queue.Queue(limits.waiting)
         self.thread = threading.Thread(target=self._work, name="hilum-predict", daemon=True)
+        self.stopping = threading.Event()
+        self.running: list[Job] = []
+        self.folders: dict[Path, None] = {}
         metrics.waiting.set_function(self.jobs.qsize)
+        for network in predictor.networks:
+            # Asked before each tile, so that a large image does not hold up the end of the process.
+            network.register_forward_pre_hook(self._go_on)
 
     def start(self) -> None:
         """Start the thread."""
         self.thread.start()
 
     def stop(self) -> None:
-        """End the thread after what it is doing; who still waits is told."""
+        """End the thread before its next tile; who still waits is told, and no upload stays."""
+        self.stopping.set()
         while not self.jobs.empty():
             job = self.jobs.get_nowait()
             if job is not None:
-                job.finish(None, RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "the service is stopping"))
+                job.finish(None, _stopping())
         self.jobs.put(None)
-        self.thread.join(timeout=10)
+        if self.thread.is_alive():
+            self.thread.join(JOIN_S)
+        for job in tuple(self.running):
+            job.finish(None, _stopping())
+        for folder in tuple(self.folders):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def new_folder(self) -> Path:
+        """A folder for one upload, which is gone at the latest when the service ends."""
+        folder = Path(tempfile.mkdtemp(prefix="hilum-upload-"))
+        for other in tuple(self.folders):
+            if not other.exists():
+                self.folders.pop(other, None)
+        self.folders[folder] = None
+        return folder
 
     def submit(self, job: Job) -> None:
         """Queue a job. Raises RefusedError 429, its folder removed, where too many wait already."""
@@ -91,7 +115,14 @@ class Worker:
                     self.jobs.put(None)
                     break
                 batch.append(more)
-            self._predict([one for one in batch if self._wanted(one)])
+            self.running = [one for one in batch if self._wanted(one)]
+            self._predict(self.running)
+            self.running = []
+
+    def _go_on(self, *_: object) -> None:
+        """Raise RefusedError 503 where the service is stopping."""
+        if self.stopping.is_set():
+            raise _stopping()
 
     def _wanted(self, job: Job) -> bool:
         """Whether somebody still waits for a job; its folder goes otherwise."""
@@ -105,6 +136,7 @@ class Worker:
         alike: dict[tuple[int, ...], list[tuple[Job, Seen]]] = {}
         for job in batch:
             try:
+                self._go_on()
                 seen = read_upload(job.path, self.run, self.limits)
                 alike.setdefault(tuple(seen.prepared.shape), []).append((job, seen))
             except RefusedError as error:
@@ -118,12 +150,19 @@ class Worker:
         self.metrics.batch.observe(len(group))
         try:
             found = predict_together(self.predictor, [seen for _, seen in group])
+        except RefusedError as error:
+            for job, _ in group:
+                job.finish(None, error)
+            return
         except UNEXPECTED:
             self._failed([job for job, _ in group])
             return
         for (job, seen), probability in zip(group, found, strict=True):
             try:
+                self._go_on()
                 job.finish(answer_of(seen, probability, self.run, job.folder / "out"))
+            except RefusedError as error:
+                job.finish(None, error)
             except UNEXPECTED:
                 self._failed([job])
 
@@ -131,3 +170,7 @@ class Worker:
         logger.exception("a prediction failed")
         for job in jobs:
             job.finish(None, RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, _FAILED))
+
+
+def _stopping() -> RefusedError:
+    return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING)

@@ -148,7 +148,7 @@ class Classify(OneNetwork):
         """predictions.csv of new images; scores where they are labelled."""
         plan, classes = run.plan, class_names(run.plan, run.study)
         decision = final_decision(run)
-        found = list(_answers(predicted, plan))
+        found = list(_answers(predicted, delivery))
         if not found:
             return {"predictions": []}
         outcome = Outcome(
@@ -256,9 +256,13 @@ def _auc(values: Tensor, truth: Tensor) -> float:
     return float(auc(values.numpy(), truth.numpy(), np.ones((1, len(truth))))[0])
 
 
-def _answers(predicted: Iterable[Predicted], plan: Plan) -> Iterable[tuple[Case, np.ndarray[Any, Any]]]:
+def _answers(
+    predicted: Iterable[Predicted], delivery: Delivery
+) -> Iterable[tuple[Case, np.ndarray[Any, Any]]]:
     for one in predicted:
-        yield one.case, np.asarray(one.probability, np.float64)
+        with delivery.guard(one.case):
+            values = np.asarray(one.probability, np.float64)
+        yield one.case, values
 
 
 def _tested(run: Run, study: Study) -> Outcome:

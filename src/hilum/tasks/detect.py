@@ -185,15 +185,16 @@ class Detect:
         threshold, use_second = _decision(run)
         tables, found = _Tables(), []
         for one in predicted:
-            probability = one.probability[0]
-            seen = _Seen(one.image, read_scan(one.image, plan.data), probability)
-            findings = findings_in(
-                one.case, None, one.image, seen.scan, probability, networks if use_second else (), plan
-            )
-            masks = tables.add(findings, use_second, threshold, seen, plan, delivery.out, delivery.overlays)
-            found.append(findings)
-            if delivery.collect:
-                delivery.collect(one.case, masks)
+            with delivery.guard(one.case):
+                probability = one.probability[0]
+                seen = _Seen(one.image, read_scan(one.image, plan.data), probability)
+                used = networks if use_second else ()
+                findings = findings_in(one.case, None, one.image, seen.scan, probability, used, plan)
+                shown = delivery.overlays
+                masks = tables.add(findings, use_second, threshold, seen, plan, delivery.out, shown)
+                found.append(findings)
+                if delivery.collect:
+                    delivery.collect(one.case, masks)
         if not delivery.tables:
             return {"nodules": tables.found, "candidates": tables.candidates, "lists": tables.lists}
         marked = [one for one in found if one.case.marks is not None]
@@ -280,12 +281,17 @@ class _Tables:
         out: Path,
         pictures: bool = True,
     ) -> dict[str, NDArray[np.bool_]]:
-        """Measure one scan, write its masks, and keep its rows; the masks by target."""
+        """Measure one scan, write its masks, and only then keep its rows; the masks by target."""
         case, lungs, image = one.case, seen.scan.lungs, seen.image
         judged = files.statuses(one, second)
         chosen = [(c, _part(c, seen, plan)) for c, _, _ in judged if c.probability >= threshold]
         mask = joined(image.shape, (part for _, part in chosen))
         rows, measured = files.found_rows(case.name, chosen, image, lungs)
+        target = plan.data.outputs[0]
+        files.write_nodule_mask(out, target, case.name, image, mask)
+        files.write_lungs(out, case.name, image, lungs)
+        if pictures:
+            files.write_picture(out, case.name, image, mask, measured)
         self.found += rows
         self.lists[case.name] = [c for c, _, _ in judged]
         dice = self._dice(case, image, mask)
@@ -293,11 +299,6 @@ class _Tables:
         if case.marks is not None:
             self.nodules += files.nodule_rows(one, judged, threshold, image, lungs)
             self.cases.append(files.case_row(one, judged, threshold, lungs, dice))
-        target = plan.data.outputs[0]
-        files.write_nodule_mask(out, target, case.name, image, mask)
-        files.write_lungs(out, case.name, image, lungs)
-        if pictures:
-            files.write_picture(out, case.name, image, mask, measured)
         return {target: mask}
 
     def _dice(self, case: Case, image: Image, mask: NDArray[np.bool_]) -> float:

@@ -29,6 +29,12 @@ class Tables:
     regions: Spool = field(default_factory=Spool)
     expected: dict[tuple[str, str], float] = field(default_factory=dict)
 
+    def take(self, other: Tables) -> None:
+        """Put the rows of other cases behind those that are there."""
+        self.rows.extend(other.rows)
+        self.regions.extend(other.regions)
+        self.expected.update(other.expected)
+
 
 def write_masks(out: Path, case: str, image: Image, masks: Masks) -> None:
     """One lossless mask file a target: PNG for images, compressed NIfTI on the volume's own grid."""

@@ -26,7 +26,7 @@ from hilum.planning.fingerprint import Fingerprint
 from hilum.planning.plan import Plan
 from hilum.reporting.blocks import Headline, Section, headline
 from hilum.scoring.overlap import dice_curve
-from hilum.scoring.quality import Foretold
+from hilum.scoring.quality import Foretold, QualityFit
 from hilum.scoring.segmentation import CaseScore, case_scores, summarise, to_record
 from hilum.scoring.thresholds import Cut, cut_to_json
 from hilum.study.masks import read_case_image, read_masks
@@ -205,28 +205,18 @@ class Segment(OneNetwork):
     ) -> dict[str, Any]:
         """Masks, overlays and measurements of new images; scores for those that carry masks."""
         targets = run.plan.data.outputs
-        cuts, gates = final_thresholds(run), final_presence(run)
-        quality = final_quality(run)
-        tables, scores = Tables(), []
+        decisions, quality = (final_thresholds(run), final_presence(run)), final_quality(run)
+        tables = Tables()
+        scores: list[CaseScore] = []
         for one in predicted:
-            if isinstance(one, PredictedBlocks):
-                deliver_blocks(one, targets, (cuts, gates), quality, delivery, tables)
-                continue
-            working = quantised(one.probability)
-            masks, probability, own = decided_whole(targets, working, one.image.shape, cuts, gates)
-            rows = measure_case(tables, one.case.name, one.case.group, one.image, masks, probability)
-            add_quality(rows, foretold(quality, expected_dices(one.case.name, masks, probability)))
-            write_masks(delivery.out, one.case.name, one.image, masks)
-            if delivery.overlays:
-                write_overlay(delivery.out, one.case.name, one.image, masks, rows)
-            if delivery.probabilities:
-                write_probabilities(delivery.out, one.case.name, one.image, targets, probability)
-            if any(target in one.case.masks for target in targets):
-                truth = read_masks(one.case, targets, one.image.shape)
-                scores += _scored(one.case, one.image, probability, masks, truth, own, None)
-            if delivery.collect:
-                delivery.collect(one.case, masks)
-            _tell_shares(run.plan, one, masks)
+            with delivery.guard(one.case):
+                own, found = Tables(), list[CaseScore]()
+                if isinstance(one, PredictedBlocks):
+                    deliver_blocks(one, targets, decisions, quality, delivery, own)
+                else:
+                    found = _delivered(run.plan, one, decisions, quality, delivery, own)
+                tables.take(own)
+                scores += found
         if not delivery.tables:
             return {"measurements": tables.rows, "regions": list(tables.regions)}
         write_tables(tables.rows, tables.regions, delivery.out)
@@ -271,6 +261,35 @@ class Segment(OneNetwork):
 
 
 SEGMENT = Segment()
+
+
+def _delivered(
+    plan: Plan,
+    one: Predicted,
+    decisions: tuple[Sequence[Cut], Sequence[float]],
+    quality: Mapping[str, QualityFit],
+    delivery: Delivery,
+    tables: Tables,
+) -> list[CaseScore]:
+    """Write the masks of one image and its rows; its scores where it carries masks.
+
+    These are read first, so that nothing is written of an image whose masks are damaged.
+    """
+    case, image, targets = one.case, one.image, plan.data.outputs
+    scored = any(target in case.masks for target in targets)
+    truth = read_masks(case, targets, image.shape) if scored else None
+    masks, probability, own = decided_whole(targets, quantised(one.probability), image.shape, *decisions)
+    rows = measure_case(tables, case.name, case.group, image, masks, probability)
+    add_quality(rows, foretold(quality, expected_dices(case.name, masks, probability)))
+    write_masks(delivery.out, case.name, image, masks)
+    if delivery.overlays:
+        write_overlay(delivery.out, case.name, image, masks, rows)
+    if delivery.probabilities:
+        write_probabilities(delivery.out, case.name, image, targets, probability)
+    if delivery.collect:
+        delivery.collect(case, masks)
+    _tell_shares(plan, one, masks)
+    return _scored(case, image, probability, masks, truth, own, None) if truth else []
 
 
 def _tell_shares(plan: Plan, one: Predicted, masks: Mapping[str, NDArray[np.bool_]]) -> None:

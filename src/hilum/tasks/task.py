@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -35,7 +36,8 @@ class Delivery:
     `collect` is told of each case and what was decided on it (a segmenter: its masks by target), for
     submissions. `mask_format` is how masks of huge images are written: "tiff" or "zarr".
     Without `tables` their rows are in the summary alone, for `Task.write_tables`. `root` is the folder that
-    files are named from, where not all images are at hand.
+    files are named from, where not all images are at hand. What is done with each case is done inside its
+    `guard`: an error that the guard keeps leaves the case out of all tables, and the others go on.
     """
 
     out: Path
@@ -45,6 +47,7 @@ class Delivery:
     mask_format: str = "tiff"
     tables: bool = True
     root: Path | None = None
+    guard: Callable[[Case], AbstractContextManager[Any]] = nullcontext
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +134,7 @@ class Task(Protocol):
         ...
 
     def deliver(self, run: Run, predicted: Sequence[Predicted] | Any, delivery: Delivery) -> dict[str, Any]:
-        """Write the predictions of new images one by one as they come; a summary of all."""
+        """Write the predictions of new images one by one as they come, each guarded; a summary of all."""
         ...
 
     def write_tables(self, run: Run, summaries: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]:

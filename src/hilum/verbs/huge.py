@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hilum.errors import ImageError, RunError
+from hilum.errors import HilumError, ImageError, RunError
 from hilum.image.image import Image
 from hilum.image.pyramid import is_huge, open_pyramid
 from hilum.image.thumbnail import shrunken
@@ -37,12 +39,11 @@ def huge(case: Case) -> bool:
 
 @dataclass(frozen=True)
 class Blocks:
-    """What huge images need besides a predictor, and the names of all images delivered so far."""
+    """What huge images need besides a predictor."""
 
     run: Run
     out: Path
     skip_glass: bool = True
-    delivered: list[str] = field(default_factory=list)
 
 
 def predict_huge(case: Case, predictor: Predictor, blocks: Blocks) -> PredictedBlocks:
@@ -100,6 +101,25 @@ def check_out(out: Path, resume: bool) -> None:
         check_new(out)
         return
     sweep(out)
+
+
+@contextlib.contextmanager
+def begun(out: Path) -> Iterator[None]:
+    """Mark `out` as a prediction that --resume may go on with, however this process ends.
+
+    The mark goes with it where nothing was written. Raises HilumError where the disk refuses.
+    """
+    made = [folder for folder in (out / KEPT, out) if not folder.exists()]
+    try:
+        (out / KEPT).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HilumError(f"--out {out}: cannot be written ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            for folder in made if [*out.iterdir()] == [out / KEPT] else ():
+                folder.rmdir()  # refused where blocks are in it
 
 
 def forget(out: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from hilum import tasks
@@ -22,20 +22,18 @@ from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
 from hilum.study.check import check_cases, error_text
-from hilum.study.listing import Listing, list_with_zarrs
 from hilum.study.masks import read_case_image
-from hilum.study.names import counted, is_image, stem, unique_names
+from hilum.study.names import counted, listed, stem, unique_names
 from hilum.study.open import understand
 from hilum.study.study import Case, Source, Study
 from hilum.tasks.classify import common_folder
 from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
 from hilum.training.inputs import trained_on
 from hilum.training.run import Run, load_network
-from hilum.verbs.huge import KEPT, Blocks, check_out, forget, huge, predict_huge, small_enough
+from hilum.verbs.huge import Blocks, begun, check_out, forget, huge, predict_huge, small_enough
+from hilum.verbs.image_files import image_sources
 
 logger = logging.getLogger(__name__)
-DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-FIRST_LOOK = 8
 Told = Callable[[int, int], None]
 
 
@@ -47,6 +45,41 @@ class Delivered:
     cases: int
     left_out: tuple[str, ...]
     summary: dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """Names of the images delivered so far, why others were left out, and what ended it all, if anything.
+
+    An error leaves its image out with `skip_bad`. Without, and by Ctrl-C, it ends the prediction, so that
+    what is there gets its tables; where nothing is there, it is raised.
+    """
+
+    skip_bad: bool
+    left_out: list[str]
+    delivered: list[str] = field(default_factory=list)
+    ended: HilumError | KeyboardInterrupt | None = None
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Keep an error of one image."""
+        try:
+            yield
+        except (HilumError, KeyboardInterrupt) as error:
+            if self.skip_bad and isinstance(error, HilumError):
+                logger.warning("left out: %s", error)
+                self.left_out.append(str(error))
+            elif self.delivered:
+                self.ended = error
+            else:
+                raise
+
+    @contextmanager
+    def delivering(self, case: Case) -> Iterator[None]:
+        """Keep an error of one image that is being written, else count it."""
+        with self.guarded():
+            yield
+            self.delivered.append(case.name)
 
 
 def predict(
@@ -90,26 +123,29 @@ def predict(
     if geojson or coco:
         _check_whole(cases)
     if collected:
+        _check_small(cases)
         collected.check(cases)
     predictor = load_predictor(opened, device)
-    blocks = Blocks(opened, Path(out), skip_glass)
-    ended: list[HilumError | KeyboardInterrupt] = []
-    stream = _predicted(cases, predictor, left_out if skip_bad else None, told, blocks, ended)
-    delivery = Delivery(Path(out), probabilities, overlays, collected.add if collected else None, mask_format)
-    summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
-    if ended:
-        raise _cut_short(ended[0], Path(out), len(blocks.delivered)) from ended[0]
-    summary = {**summary, **_trained_on(opened, cases, Path(out))}
-    if collected:
-        summary = {**summary, "submission": str(collected.write(Path(out)))}
-    if geojson or coco:
-        done = {case.name: case.image.path for case in cases if case.name in blocks.delivered}
-        write_annotations(Path(out), file_names(done), opened.plan.data.outputs, geojson, coco)
-    if dicom_seg:
-        series = {case.name: case.image for case in cases if case.name in blocks.delivered}
-        write_dicom_segs(Path(out), series, opened.plan.data.outputs)
-    forget(Path(out))
-    return Delivered(Path(out), len(blocks.delivered), tuple(left_out), summary)
+    blocks, progress = Blocks(opened, Path(out), skip_glass), Progress(skip_bad, left_out)
+    collect = collected.add if collected else None
+    delivery = Delivery(Path(out), probabilities, overlays, collect, mask_format, guard=progress.delivering)
+    with begun(Path(out)):
+        stream = _predicted(cases, predictor, told, blocks, progress)
+        summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
+        if progress.ended:
+            raise _cut_short(progress.ended, Path(out), len(progress.delivered)) from progress.ended
+        names = set(progress.delivered)
+        done = {case.name: case.image for case in cases if case.name in names}
+        summary = {**summary, **_trained_on(opened, cases, Path(out))}
+        if collected:
+            summary = {**summary, "submission": str(collected.write(Path(out)))}
+        if geojson or coco:
+            paths = {name: image.path for name, image in done.items()}
+            write_annotations(Path(out), file_names(paths), opened.plan.data.outputs, geojson, coco)
+        if dicom_seg:
+            write_dicom_segs(Path(out), done, opened.plan.data.outputs)
+        forget(Path(out))
+    return Delivered(Path(out), len(progress.delivered), tuple(left_out), summary)
 
 
 def _sound(cases: Sequence[Case], skip_bad: bool) -> tuple[list[Case], list[str]]:
@@ -137,10 +173,19 @@ def _check_whole(cases: Sequence[Case]) -> None:
         )
 
 
+def _check_small(cases: Sequence[Case]) -> None:
+    """Raise ImageError for huge images, whose masks are never in memory as a whole."""
+    large = [str(case.image) for case in cases if huge(case)]
+    if large:
+        raise ImageError(
+            f"--submission: {len(large)} of the images are huge ({listed(large)}), which have no place in a "
+            "submission; leave them out, or predict without --submission"
+        )
+
+
 def _cut_short(error: HilumError | KeyboardInterrupt, out: Path, done: int) -> BaseException:
     """What ended a prediction, with what is there all the same; --resume may go on in its folder."""
-    (out / KEPT).mkdir(parents=True, exist_ok=True)
-    kept = f"{done} images before it and their tables are in {out}"
+    kept = f"{counted(done, 'image')} before it and {'its' if done == 1 else 'their'} tables are in {out}"
     if isinstance(error, KeyboardInterrupt):
         logger.warning("stopped: %s; begin again with --resume", kept)
         return KeyboardInterrupt()
@@ -201,8 +246,8 @@ def find_cases(images: Sequence[str | Path | Case], plan: Plan) -> list[Case]:
             logger.warning(told, path, ", ".join(study.targets), ", ".join(plan.data.outputs))
             plain += [bare(case) for case in (*study.cases, *study.unannotated)]
         else:
-            files = _image_files(path) if path.is_dir() and not is_zarr(path) else [path]
-            plain += [Case("", Source(file)) for file in files]
+            folder = path.is_dir() and not is_zarr(path)
+            plain += [Case("", one) for one in (image_sources(path) if folder else [Source(path)])]
     if len({case.name for case in cases}) < len(cases):  # of two folders
         cases, plain = [], [*cases, *plain]
     names = unique_names([_key(case) for case in plain], {case.name for case in cases})
@@ -235,52 +280,6 @@ def bare(case: Case) -> Case:
     return replace(case, masks={}, labels={}, marks=None)
 
 
-def _image_files(folder: Path) -> list[Path]:
-    """The images below a folder; slices of a DICOM series are one, named by the folder they lie in."""
-    listing, zarrs = list_with_zarrs(folder)
-    bare = _bare_slices(listing)
-    files = [listing.path(path) for path in listing.files if is_image(path) or path in bare]
-    dicoms = (path for path in listing.files if path in bare or path.suffix.lower() in DICOM_SUFFIXES)
-    slices = Counter(listing.path(path).parent for path in dicoms)
-    stacks = {parent for parent, number in slices.items() if number > 1 and _holds_stack(parent)}
-    return [*sorted(stacks), *(path for path in files if path.parent not in stacks), *zarrs]
-
-
-def _bare_slices(listing: Listing) -> set[PurePosixPath]:
-    """DICOM files by their signature, where names have no suffix, as hospitals export them (IM0001).
-
-    Of each folder a few files are looked at, and all where one of them is DICOM.
-    """
-    others: dict[PurePosixPath, list[PurePosixPath]] = {}
-    for path in listing.files:
-        if not is_image(path) and path.name.lower() != "dicomdir":
-            others.setdefault(path.parent, []).append(path)
-    return {
-        path
-        for paths in others.values()
-        if any(_is_dicom(listing.path(path)) for path in paths[:FIRST_LOOK])
-        for path in paths
-        if _is_dicom(listing.path(path))
-    }
-
-
-def _is_dicom(file: Path) -> bool:
-    try:
-        with file.open("rb") as handle:
-            return handle.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def _holds_stack(folder: Path) -> bool:
-    from hilum.image.dicom import list_series
-
-    try:
-        return any(len(series.slices) > 1 for series in list_series(folder))
-    except HilumError:
-        return False
-
-
 def _key(case: Case) -> tuple[str, ...]:
     """What a case may be named by: its folders, then the name that a study gave it, or that of its file."""
     path = case.image.path
@@ -291,30 +290,20 @@ def _key(case: Case) -> tuple[str, ...]:
 def _predicted(
     cases: Sequence[Case],
     predictor: Predictor,
-    left_out: list[str] | None,
     told: Told | None,
     blocks: Blocks,
-    ended: list[HilumError | KeyboardInterrupt],
+    progress: Progress,
 ) -> Iterator[Predicted | PredictedBlocks]:
-    """One image after the other, so that memory does not grow with their number.
-
-    An error after the first image ends them and goes to `ended`, so that what is there gets its tables.
-    """
+    """One image after the other, so that memory does not grow with their number."""
     task = tasks.get_task(predictor.plan.task)
     for index, case in enumerate(cases):
-        try:
+        predicted = None
+        with progress.guarded():
             predicted = predict_one(case, predictor, task, blocks)
-        except (HilumError, KeyboardInterrupt) as error:
-            if left_out is None or isinstance(error, KeyboardInterrupt):
-                if not blocks.delivered:
-                    raise
-                ended.append(error)
-                return
-            logger.warning("left out: %s", error)
-            left_out.append(str(error))
-            continue
-        yield predicted
-        blocks.delivered.append(case.name)
+        if predicted is not None:
+            yield predicted
+        if progress.ended:
+            return
         if told:
             told(index + 1, len(cases))
 

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from hilum.inference.keeping import keep
 from hilum.inference.predictor import make_predictor
 from hilum.planning.device import check_device, find_device
 from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, make_plan, unheard, wished_group_by
+from hilum.planning.planner import Wishes, make_plan, wished_group_by
 from hilum.study.open import open_study
 from hilum.study.splits import Splits, read_splits
 from hilum.study.study import Study
@@ -58,6 +58,7 @@ from hilum.training.tracking import tracked
 from hilum.training.watching import needs_watching
 from hilum.verbs.folding import hold_some_back, plan_folds
 from hilum.verbs.report import report
+from hilum.verbs.resuming import Options, begun_from, check_heard, chosen_folds
 
 logger = logging.getLogger(__name__)
 SCORING_S_A_MEGAPIXEL = 0.5
@@ -66,17 +67,6 @@ CLOSING_S = 4.0
 
 Samples = Mapping[str, Sequence[Sample]]
 Elsewhere = Callable[[Run, Study, Sequence[int]], None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user asked of a training besides the plan."""
-
-    splits: Path | None = None
-    fold: int | None = None
-    init: Path | None = None
-    skip_bad: bool = False
-    at_once: int = 1
 
 
 def train(
@@ -122,7 +112,7 @@ def train(
             forget_beginning(out)
         if resume and (out / "manifest.json").is_file():
             run = open_run(out, trained=False)
-            _check_heard(run, wishes, options)
+            check_heard(run, wishes, options)
             study, samples = _gathered(run, Path(folder), skip_bad)
         else:
             check_new(out)
@@ -131,21 +121,10 @@ def train(
         if together:
             together.barrier()
         if elsewhere:
-            elsewhere(run, study, _todo(run.splits, options))
+            elsewhere(run, study, chosen_folds(run.splits, options))
         _train_folds(run, study, samples, options, watch)
         _finish(run, study, started)
     return run
-
-
-def _check_heard(run: Run, wishes: Wishes, options: Options) -> None:
-    """Raise RunError where --resume comes with wishes that the run was not begun with."""
-    _todo(run.splits, options)
-    differing = unheard(run.plan, wishes, len(run.splits.folds))
-    if differing:
-        raise RunError(
-            f"{run.folder}: --resume goes on with this run's plan.yaml, and {', '.join(differing)} "
-            "would change it; leave that out, or train into a new folder"
-        )
 
 
 def _any_plan(wishes: Wishes) -> Plan:
@@ -210,7 +189,7 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
     gathered = gather_samples(needed, planned.plan)
     decoding_s = time.perf_counter() - reading
     samples = reconciled(gathered, study, planned.plan)
-    todo = _todo(splits, options)
+    todo = chosen_folds(splits, options)
     initial = _initial(options, splits, todo[0])
     remaining = (planned.plan.training.minutes or 0) * 60 - (time.perf_counter() - started)
     task = tasks.get_task(planned.plan.task)
@@ -234,6 +213,7 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
     notes = {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "inputs": input_hashes(study),
+        "init": str(options.init.resolve()) if options.init else None,
     }
     run = start_run(out, plan, study, splits, notes)
     keep_samples(gathered, fingerprint(needed, plan), run.cache, decoding_s)
@@ -242,7 +222,11 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
 
 def _splits(study: Study, wishes: Wishes, options: Options) -> Splits:
     splits = read_splits(options.splits, study) if options.splits else plan_folds(study, wishes)
-    _todo(splits, options)
+    if options.splits and wishes.folds not in (None, len(splits.folds)):
+        raise StudyError(
+            f"--folds {wishes.folds}: {options.splits} fixes {len(splits.folds)} folds; leave one of both out"
+        )
+    chosen_folds(splits, options)
     return splits
 
 
@@ -264,13 +248,6 @@ def _check_room(
     values = working_values(shapes, len(plan.data.outputs))
     pixels = working_values(shapes, 1) * plan.data.downsample**2
     check_space(out, needed_bytes(weights, len(predicted), values, pixels))
-
-
-def _todo(splits: Splits, options: Options) -> list[int]:
-    """The folds to train. Raises StudyError where the one asked for is none."""
-    if options.fold is not None and not 0 <= options.fold < len(splits.folds):
-        raise StudyError(f"--fold {options.fold}: there are folds 0 to {len(splits.folds) - 1}")
-    return [options.fold] if options.fold is not None else list(range(len(splits.folds)))
 
 
 def _told(study: Study, splits: Splits, plan: Plan) -> list[str]:
@@ -332,9 +309,10 @@ def _watched(plan: Plan, splits: Splits, fold: int) -> tuple[str, ...]:
 def _train_folds(run: Run, study: Study, samples: Samples, options: Options, watch: Watch | None) -> None:
     task = tasks.get_task(run.plan.task)
     steps = run.plan.training.steps
+    options = replace(options, init=begun_from(run, options))
     if steps is None:
         raise RunError(f"{run.folder}: plan.yaml holds no training.steps; train again into a new folder")
-    for index in _todo(run.splits, options):
+    for index in chosen_folds(run.splits, options):
         state = run.fold(index) / "state" / "state.safetensors"
         if not run.finished(index):
             if is_first():
