@@ -1,5 +1,4 @@
 import io
-import itertools
 import math
 import xml.etree.ElementTree as ElementTree
 
@@ -104,13 +103,3 @@ def test_plots_leave_global_settings_alone():
     before = dict(mpl.rcParams)
     FULL["training"]("svg")
     assert dict(mpl.rcParams) == before
-
-
-def test_reliability_bins_against_a_loop():
-    predicted, observed, size = decision_plots.reliability_bins(TRUTH, PROBABILITY, 5)
-    edges = [0, 0.2, 0.4, 0.6, 0.8, 1.0001]
-    members = [(low <= PROBABILITY) & (high > PROBABILITY) for low, high in itertools.pairwise(edges)]
-    members = [inside for inside in members if inside.any()]
-    assert size.tolist() == [inside.sum() for inside in members]
-    assert observed == pytest.approx([TRUTH[inside].mean() for inside in members])
-    assert predicted == pytest.approx([PROBABILITY[inside].mean() for inside in members])

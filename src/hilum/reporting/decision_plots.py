@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hilum.reporting import style
+from hilum.scoring.calibration import reliability_curve
 
 Decisions = Mapping[str, tuple[ArrayLike, ArrayLike]]
 """Class to (truth 0 or 1, probability), one value a case; NaN truth is unknown and left out."""
@@ -48,34 +49,21 @@ def precision_recall(
     return result.getvalue()
 
 
-def reliability(decisions: Decisions, *, bins: int = 10, kind: str = "svg") -> bytes:
-    """Share of positives over predicted probability; larger points hold more cases."""
+def reliability(decisions: Decisions, *, kind: str = "svg") -> bytes:
+    """Share of positives over predicted probability, in the bins of the calibration error.
+
+    Larger points hold more cases.
+    """
     with style.drawing(height=4.2, kind=kind) as (_, axes, result):
         axes.plot([0, 1], [0, 1], color="#b5c1c7", lw=1.1, ls=(0, (4, 3)))
         for place, (name, truth, probability) in enumerate(_usable(decisions)):
-            predicted, observed, size = reliability_bins(truth, probability, bins)
+            predicted, observed, size = reliability_curve(probability, truth)
             area = 25 + 220 * size / size.sum()
             colour = style.colour(place)
             axes.plot(predicted, observed, color=colour, lw=1.4, zorder=2)
             axes.scatter(predicted, observed, s=area, color=colour, alpha=0.85, lw=0, label=name, zorder=3)
         _finish(axes, "Predicted probability", "Observed share", "upper left", single=False)
     return result.getvalue()
-
-
-def reliability_bins(
-    truth: NDArray[Any], probability: NDArray[Any], bins: int = 10
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean probability, share of positives and number of cases of each bin that is not empty.
-
-    >>> reliability_bins(np.array([0, 1, 1]), np.array([0.1, 0.9, 0.7]), 2)
-    (array([0.1, 0.8]), array([0., 1.]), array([1., 2.]))
-    """
-    place = np.minimum((np.asarray(probability) * bins).astype(int), bins - 1)
-    size = np.bincount(place, minlength=bins).astype(float)
-    filled = size > 0
-    predicted = np.bincount(place, probability, bins)[filled] / size[filled]
-    observed = np.bincount(place, truth, bins)[filled] / size[filled]
-    return predicted, observed, size[filled]
 
 
 def confusion(matrix: ArrayLike, classes: Sequence[str], *, kind: str = "svg") -> bytes:
