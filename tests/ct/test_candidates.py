@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.ct.candidates import Candidate, candidate_labels, find_candidates, merged
+from hilum.ct.candidates import Candidate, find_candidates, merged
 from hilum.ct.coordinates import voxel_to_world
 from hilum.errors import ImageError
 from hilum.image.image import Geometry, Image
@@ -99,12 +99,3 @@ def test_merging_keeps_volume_and_order(found):
     assert len(kept) <= len(found)
     if found:
         assert kept[0].probability == max(one.probability for one in found)
-
-
-def test_labels_are_numbered_in_order():
-    image = scan()
-    found = find_candidates(balls(((10, 20, 30), 12.0, 0.7), ((20, 40, 45), 8.0, 0.95)), image)
-    labels = candidate_labels(found, image)
-    assert labels[20, 40, 45] == 1
-    assert labels[10, 20, 30] == 2
-    assert labels.max() == 2

@@ -74,6 +74,30 @@ def test_of_a_very_large_image_the_telling_part(segmenter, monkeypatch):
     assert "the image is large" in found.notes[0]
 
 
+def test_of_a_very_large_image_the_part_that_tells_of_what_was_asked(segmenter, monkeypatch):
+    """Grey holds half a target everywhere; the bright one and the dark one lie in opposite corners."""
+    monkeypatch.setattr(cases, "WHOLE_PIXELS", 400)
+    array = np.full((1, 60, 80), 128, np.uint8)
+    array[0, 40:60, 60:80] = 255
+    array[0, :10, :10] = 0
+    predictor = make_predictor([segmenter], plan(["bright", "dark"]))
+    for target, value in (("bright", 255), ("dark", 0)):
+        question = Question(targets=(target,), occlusion=False)
+        found = explain_case("one", Image(array), predictor, question)
+        assert (found.image.array == value).sum() == (400 if value else 100)
+        assert found.outputs[0].mask.any()
+
+
+def test_of_a_volume_the_slice_that_tells_of_what_was_asked(segmenter):
+    array = np.full((1, 6, 16, 20), 128, np.uint8)
+    array[0, 1], array[0, 4, :8] = 255, 0
+    predictor = make_predictor([segmenter], plan(["bright", "dark"]))
+    for target, own in (("bright", 1), ("dark", 4)):
+        question = Question(targets=(target,), occlusion=False)
+        found = explain_case("one", Image(array), predictor, question)
+        assert (found.image.array == array[:, own]).all()
+
+
 def test_of_a_volume_one_plane():
     network = create("unet", 1, 1, dims=3, width=4, depth=1).eval()
     predictor = make_predictor([network], plan(["a"], dims=3))

@@ -54,3 +54,22 @@ def test_no_scores_are_said():
     section = classification_scores_section({})
     assert any(isinstance(block, Callout) and "no scores" in block.text for block in section.blocks)
     assert "no scores" in render("run", "", [section])
+
+
+def test_averages_over_classes_say_so():
+    """Of exclusive classes some scores are of all together; of separate questions all are means."""
+    scores = {"auc": {"value": 0.9}, "accuracy": {"value": 0.8}}
+    each = {**scores, "average": "mean over classes, each against the rest", "confusion": {}}
+    note = tables(classification_scores_section(each))[""].note
+    assert note.startswith("Mean over classes, each against the rest; accuracy,")
+    several = {**scores, "average": "mean over classes"}
+    assert tables(classification_scores_section(several))[""].note == "Mean over classes."
+    assert tables(classification_scores_section(scores))[""].note == ""
+
+
+def test_large_confusion_matrices_take_the_whole_width():
+    for count, wide in ((2, False), (14, True)):
+        names = [f"class {place}" for place in range(count)]
+        section = classification_scores_section({}, confusion=(np.eye(count).tolist(), names))
+        (figure,) = [block for block in section.blocks if isinstance(block, Figure)]
+        assert figure.wide == wide

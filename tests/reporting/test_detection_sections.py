@@ -73,6 +73,7 @@ def test_scores_state_figures_with_operating_point_and_interval(sections, detect
     caption = of_kind(sections["Scores"], Figure)[0].caption
     assert f"CPM {value:.3f}" in caption
     assert "without the second stage, CPM 0.300" in caption
+    assert "The ring is the operating point: sensitivity 0.630 at 1 false positives a scan." in caption
     few = [block for block in of_kind(sections["Scores"], Callout) if "few" in block.text]
     assert len(few) == 1
 
@@ -181,6 +182,18 @@ def test_a_run_that_finds_nothing_says_so(copied, luna_study):
     assert "No nodule was found" in of_kind(made["Nodules found"], Text)[0].text
     assert "no false positives" in of_kind(made["False positives"], Text)[0].text
     assert len(render("run", "", list(made.values()))) > 10_000
+
+
+def test_an_operating_point_off_the_axis_is_told_at_its_true_rate(copied, luna_study):
+    summary = copied.summary()
+    summary["operating_point"] |= {"false_positives_a_scan": 0.0, "sensitivity": 0.25}
+    (copied.evaluation / "summary.json").write_text(json.dumps(summary))
+    scores = next(one for one in detection_sections(copied, luna_study) if one.title == "Scores")
+    caption = of_kind(scores, Figure)[0].caption
+    assert (
+        "The operating point, sensitivity 0.250 at 0 false positives a scan, lies beyond the axis." in caption
+    )
+    assert "ring" not in caption
 
 
 def test_a_study_without_nodules_is_still_reported(copied, luna_study):

@@ -1,6 +1,9 @@
+import base64
+import io
 from dataclasses import replace
 
 import numpy as np
+from PIL import Image as Pillow
 
 from hilum.explanation.case import CaseExplanation, OutputExplanation
 from hilum.explanation.features import FeatureMaps
@@ -13,6 +16,7 @@ from hilum.reporting.explanations import (
     reading_section,
     uncertainty_picture,
 )
+from hilum.reporting.overlay import target_colours
 from hilum.reporting.page import render
 
 
@@ -41,6 +45,22 @@ def test_a_segmenter_has_four_panels_and_a_classifier_three():
     gallery = next(block for block in case_section(one).blocks if block.kind == "gallery")
     assert len(gallery.cards[0].panels) == 3
     assert uncertainty_picture(one, one.outputs) is None
+
+
+def test_outlines_have_the_colours_of_the_report():
+    """By the place of a target among all of the run, whichever of them were asked about."""
+    found = np.zeros((40, 60), bool)
+    found[10:30, 10:40] = True
+    second = replace(output("Spleen"), mask=found)
+    colours = target_colours(["Liver", "Spleen"])
+    blocks = case_section(case("x", second), features=False, colours=colours).blocks
+    (card,) = next(block for block in blocks if block.kind == "gallery").cards
+    head, _, content = card.panels[0].uri.partition(",")
+    assert head.startswith("data:image/")
+    picture = np.asarray(Pillow.open(io.BytesIO(base64.b64decode(content))).convert("RGB")).astype(int)
+    warmth = picture[..., 0] - picture[..., 2]
+    assert warmth.max() > 60, "orange, the second colour"
+    assert warmth.min() > -30, "no blue"
 
 
 def test_small_images_are_enlarged_in_whole_steps_with_their_masks():

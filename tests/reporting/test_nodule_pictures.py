@@ -3,6 +3,7 @@ import pytest
 
 from hilum.ct.coordinates import voxel_to_world, world_to_voxel
 from hilum.ct.lungs import LEFT, RIGHT
+from hilum.errors import ImageError
 from hilum.image.image import Geometry, Image
 from hilum.image.spacing import Spacing
 from hilum.image.volume import write_volume
@@ -28,6 +29,13 @@ def test_a_part_keeps_its_place_in_the_world(direction, voxel):
     assert part.array[(0, *at)] == image.array[(0, *voxel)]
     np.testing.assert_array_equal(part.array[0], image.array[0][box])
     assert all(size <= 20 for size in part.shape)
+
+
+def test_a_point_outside_the_scan_has_no_part():
+    image = scan()
+    assert cut_out(image, tuple(voxel_to_world(image, (-0.4, 0, 0))), 12.0)[0].array.size
+    with pytest.raises(ImageError, match=r"the point \(-20\.0, 10\.0, 0\.5\) mm lies outside"):
+        cut_out(image, tuple(voxel_to_world(image, (-1.5, 0, 0))), 12.0)
 
 
 def test_predicted_masks_of_all_targets_are_drawn_and_those_of_another_size_are_not(tmp_path):
@@ -63,7 +71,8 @@ def test_a_spot_outside_its_scan_is_a_problem_not_an_error(tmp_path):
     cases = {"a": Case("a", Source(tmp_path / "a.mhd"))}
     inside, outside = Spot("a", (0.0, 30.0, 30.0), 6.0), Spot("a", (900.0, 0.0, 0.0), 6.0)
     balls = {"a": [Mark(inside.centre, 6.0)]}
-    album = take_pictures(cases, tmp_path, [inside, outside, Spot("b", (0, 0, 0), 1.0)], [], balls)
+    album = take_pictures(cases, tmp_path, [outside, inside, Spot("b", (0, 0, 0), 1.0)], [], balls)
     assert len(album.planes[inside]) == 3
-    assert set(album.problems) <= {"a", "b"}
+    assert outside not in album.planes
+    assert "(900.0, 0.0, 0.0) mm lies outside" in album.problems["a"]
     assert album.problems["b"] == "is no case of this study"

@@ -161,12 +161,20 @@ def test_numbers_are_formatted_aligned_and_sortable():
     )
     assert table.numeric == (False, True, True, True)
     assert table.shown(table.rows[0]) == (
-        ("12", "12"),
+        ("12", ""),
         ("0.9422", "0.94216"),
         ("1,200 px", "1200"),
         ("[0.90, 0.95]", "0.9"),
     )
     assert table.shown(table.rows[1])[1] == ("–", "")
+
+
+@pytest.mark.parametrize("names", [("1_2", "1_10"), ("1e5", "2"), ("12 KO", "3 WT", "wild"), ("inf", "7")])
+def test_names_that_look_like_numbers_are_sorted_as_names(names):
+    """Without a key of their own, cells are sorted by their text, numbers in it as numbers."""
+    table = Table(("case", "dice"), tuple((name, 0.5) for name in names))
+    assert [table.shown(row)[0] for row in table.rows] == [(name, "") for name in names]
+    assert [table.shown(row)[1][1] for row in table.rows] == ["0.5"] * len(names)
 
 
 def test_headline_span_lies_on_its_scale():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.reporting import decision_plots, detection_plots, plots
+from hilum.reporting import decision_plots, detection_plots, plots, style
 
 GENERATOR = np.random.default_rng(0)
 TRUTH = GENERATOR.integers(0, 2, 80)
@@ -106,11 +106,89 @@ def test_plots_leave_global_settings_alone():
     assert dict(mpl.rcParams) == before
 
 
-def test_reliability_bins_against_a_loop():
-    predicted, observed, size = decision_plots.reliability_bins(TRUTH, PROBABILITY, 5)
-    edges = [0, 0.2, 0.4, 0.6, 0.8, 1.0001]
-    members = [(low <= PROBABILITY) & (high > PROBABILITY) for low, high in itertools.pairwise(edges)]
-    members = [inside for inside in members if inside.any()]
-    assert size.tolist() == [inside.sum() for inside in members]
-    assert observed == pytest.approx([TRUTH[inside].mean() for inside in members])
-    assert predicted == pytest.approx([PROBABILITY[inside].mean() for inside in members])
+CARCINOMAS = [f"Invasive_ductal_carcinoma_of_no_special_type_grade_{grade}" for grade in (1, 2, 3)]
+
+
+def drawn_by(monkeypatch, draw):
+    """The figure that a plot is drawn on, laid out."""
+    seen = []
+    init = style.Figure.__init__
+
+    def keep(self, *rest, **more):
+        init(self, *rest, **more)
+        seen.append(self)
+
+    monkeypatch.setattr(style.Figure, "__init__", keep)
+    draw()
+    (figure,) = seen
+    return figure
+
+
+def boxes(texts, figure):
+    return [text.get_window_extent(figure.canvas.get_renderer()) for text in texts if text.get_text()]
+
+
+@pytest.mark.parametrize("names", [["NORMAL", "PNEUMONIA"], CARCINOMAS, [f"class_{k:02}" for k in range(14)]])
+def test_ticks_of_a_confusion_matrix_lie_within_it_apart_and_differ(monkeypatch, names):
+    counts = np.eye(len(names))
+    figure = drawn_by(monkeypatch, lambda: decision_plots.confusion(counts, names, kind="png"))
+    (axes,) = figure.axes
+    for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert len({tick.get_text() for tick in ticks}) == len(names)
+        for box in boxes(ticks, figure):
+            assert box.x0 >= 0
+            assert box.y0 >= 0
+            assert box.x1 <= figure.bbox.width
+    rows = boxes(axes.get_yticklabels(), figure)
+    assert not any(one.overlaps(other) for one, other in itertools.pairwise(rows))
+    assert axes.bbox.width > 0.4 * figure.bbox.width
+
+
+@pytest.mark.parametrize(
+    "draw", [decision_plots.roc, decision_plots.precision_recall, decision_plots.reliability]
+)
+def test_legends_of_many_or_long_names_lie_outside(monkeypatch, draw):
+    for names in ([f"class {place}" for place in range(14)], CARCINOMAS):
+        figure = drawn_by(
+            monkeypatch, lambda names=names: draw(dict.fromkeys(names, (TRUTH, PROBABILITY)), kind="png")
+        )
+        monkeypatch.undo()
+        (axes,), (legend,) = figure.axes, figure.legends
+        frame = legend.get_window_extent(figure.canvas.get_renderer())
+        assert not frame.overlaps(axes.bbox)
+        assert frame.width <= figure.bbox.width
+        texts = [text.get_text().partition(":")[0] for text in legend.get_texts()]
+        assert len(set(texts)) == len(names)
+        assert axes.bbox.height > 250
+
+
+def test_curves_of_one_colour_have_dashes_of_their_own():
+    looks = [(style.colour(place), style.dashes(place)) for place in range(14)]
+    assert len(set(looks)) == 14
+
+
+def test_names_of_targets_that_are_cut_still_differ(monkeypatch):
+    rows = [{"target": name, "dice": 0.5} for name in CARCINOMAS]
+    figure = drawn_by(monkeypatch, lambda: plots.case_scores(rows))
+    texts = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert len(set(texts)) == 3
+    assert all("…" in text and text.endswith(str(grade)) for grade, text in enumerate(texts, 1))
+
+
+@pytest.mark.parametrize(("rate", "wide"), [(1.0, (0.125, 8)), (0.03, (0.03, 8)), (20.0, (0.125, 20))])
+def test_the_axis_holds_the_operating_point(monkeypatch, rate, wide):
+    curve = {"both": ([0, 0.1, 30], [0, 0.5, 0.9])}
+    figure = drawn_by(monkeypatch, lambda: detection_plots.froc(curve, operating=(rate, 0.4)))
+    (axes,) = figure.axes
+    (ring,) = [line for line in axes.lines if line.get_markersize() == 12]
+    assert ring.get_xydata().tolist() == [[rate, 0.4]]
+    assert axes.get_xlim() == pytest.approx((wide[0] / 1.2, wide[1] * 1.2))
+
+
+@pytest.mark.parametrize("rate", [0.0, 500.0])
+def test_an_operating_point_far_off_is_not_moved_onto_the_axis(monkeypatch, rate):
+    curve = {"both": ([0, 0.1, 1], [0, 0.5, 0.9])}
+    figure = drawn_by(monkeypatch, lambda: detection_plots.froc(curve, operating=(rate, 0.4)))
+    (axes,) = figure.axes
+    assert not [line for line in axes.lines if line.get_markersize() == 12]
+    assert axes.get_xlim() == pytest.approx((0.125 / 1.2, 8 * 1.2))

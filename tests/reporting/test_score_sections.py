@@ -51,9 +51,9 @@ def test_segmentation_figures_follow_the_data():
             "target": "Parenchyma",
             "dice": 0.9,
             "group": "1",
-            "true_area": 10,
-            "predicted_area": 12,
-            "area_unit": "µm²",
+            "true_size": 10,
+            "predicted_size": 12,
+            "size_unit": "µm²",
         },
         {"target": "Severe", "dice": math.nan, "group": "2"},
     ]
@@ -66,6 +66,29 @@ def test_segmentation_figures_follow_the_data():
     ]
     assert titles(section) == expected
     assert titles(segmentation_scores_section(SUMMARY)) == []
+
+
+def sized(unit):
+    return {"target": "Liver", "dice": 0.9, "true_size": 10.0, "predicted_size": 12.0, "size_unit": unit}
+
+
+def test_areas_and_volumes_of_different_units_have_axes_of_their_own():
+    summary = {"targets": {"Liver": {"dice": {"mean": 0.9}}}}
+    volumes = [sized("mm³")] * 3
+    assert titles(segmentation_scores_section(summary, volumes))[1:] == [
+        "Volume of Liver",
+        "Volume of Liver, agreement",
+    ]
+    mixed = segmentation_scores_section(summary, [*volumes, sized("px³")])
+    assert titles(mixed)[1:] == [
+        "Volume of Liver (mm³)",
+        "Volume of Liver, agreement (mm³)",
+        "Volume of Liver (px³)",
+        "Volume of Liver, agreement (px³)",
+    ]
+    captions = [block.caption for block in mixed.blocks if isinstance(block, Figure)]
+    assert captions[1].startswith("3 cases;")
+    assert captions[3].startswith("1 case;")
 
 
 def test_no_scores_are_said():

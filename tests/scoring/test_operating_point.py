@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilum.errors import HilumError
-from hilum.scoring.operating_point import at_threshold, cross_fit_thresholds, operating_point
+from hilum.scoring.operating_point import at_threshold, operating_point
 
 PROBABILITY = [0.1, 0.3, 0.35, 0.6, 0.7, 0.9]
 LABEL = [0, 0, 1, 0, 1, 1]
@@ -79,13 +79,6 @@ def test_unknown_labels_are_left_out():
     assert operating_point([*PROBABILITY, 0.5], [*LABEL, np.nan]) == operating_point(PROBABILITY, LABEL)
 
 
-def test_thresholds_come_from_the_other_folds():
-    probability, label = [0.1, 0.2, 0.3, 0.4, 0.8, 0.9], [0, 1, 0, 1, 0, 1]
-    found = cross_fit_thresholds(probability, label, [0, 0, 0, 0, 1, 1])
-    assert found[4] == found[5] == operating_point(probability[:4], label[:4]).threshold
-    assert found[0] == pytest.approx(0.85)
-
-
 @pytest.mark.parametrize("rule", ["best", "cost=1", "min-sensitivity=2", "min-sensitivity=0", ""])
 def test_unknown_rules(rule):
     with pytest.raises(HilumError, match="rule"):
@@ -95,5 +88,3 @@ def test_unknown_rules(rule):
 def test_both_classes_are_needed():
     with pytest.raises(HilumError, match="2 positive and 0 negative"):
         operating_point([0.1, 0.2], [1, 1])
-    with pytest.raises(HilumError, match="at least two folds"):
-        cross_fit_thresholds(PROBABILITY, LABEL, [0] * 6)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hilum.errors import HilumError
-from hilum.scoring.segmentation import case_scores, summarise, to_table
+from hilum.scoring.segmentation import case_scores, summarise, to_record
 
 
 def square(low, high):
@@ -121,10 +121,10 @@ def test_no_case_with_the_target():
     assert summary["empty"]["quiet"] == 1
 
 
-def test_table(rows):
-    table = to_table(rows)
-    assert table["case"].tolist() == ["a", "b", "c"]
-    assert "dice_at_0.2" in table.columns
+def test_lines_of_the_table(rows):
+    records = [to_record(row) for row in rows]
+    assert [record["case"] for record in records] == ["a", "b", "c"]
+    assert "dice_at_0.2" in records[0]
 
 
 def test_shapes_must_fit():

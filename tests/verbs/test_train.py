@@ -13,6 +13,7 @@ import hilum
 from hilum.errors import PlanError, RunError, StudyError
 from hilum.training.run import open_run
 from hilum.training.state import load_tensors
+from hilum.verbs.train import _told
 
 FILES = (
     *("plan.yaml", "study.json", "splits.json", "manifest.json", "report.html"),
@@ -50,6 +51,14 @@ def test_masks_are_lossless_and_of_the_image_s_size(phantom_run):
         mask = np.asarray(Pillow.open(path))
         assert mask.shape == (96, 128)
         assert set(np.unique(mask)) <= {0, 255}
+
+
+def test_the_command_line_tells_at_which_size_images_are_seen(phantom_run):
+    plan = phantom_run.plan.model_copy(deep=True)
+    plan.data.downsample, plan.data.size = 4, None
+    assert "images at 1/4 of their resolution" in _told(phantom_run.study, phantom_run.splits, plan)[2]
+    plan.data.downsample, plan.data.size = 1, [96, 128]
+    assert "images resized to 96 x 128 (Y, X)" in _told(phantom_run.study, phantom_run.splits, plan)[2]
 
 
 def test_no_group_is_on_both_sides_of_a_fold(phantom_run):

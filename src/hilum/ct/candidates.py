@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hilum.ct.coordinates import spacing_mm, voxel_to_world
-from hilum.ct.marks import ball_mask
 from hilum.errors import ImageError
 from hilum.image.image import Image
-from hilum.study.study import Mark
 
 _EIGHTEEN = ndimage.generate_binary_structure(3, 2)
 
@@ -107,14 +105,6 @@ def _joined(first: Candidate, second: Candidate) -> Candidate:
         peak=max(first.peak, second.peak),
         mean=(1 - share) * first.mean + share * second.mean,
     )
-
-
-def candidate_labels(candidates: Sequence[Candidate], image: Image) -> NDArray[np.uint16]:
-    """Balls (Z, Y, X) of the candidates, numbered from 1 in their order; earlier ones win where they meet."""
-    labels = np.zeros(image.shape, np.uint16)
-    for number, one in reversed(list(enumerate(candidates, start=1))):
-        labels[ball_mask(image, [Mark(one.centre, one.diameter_mm)])] = number
-    return labels
 
 
 def rows_of(found: Mapping[str, Sequence[Candidate]]) -> list[tuple[str, Candidate]]:

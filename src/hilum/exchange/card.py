@@ -71,7 +71,7 @@ def _data(run: Run) -> Iterator[str]:
     marks = sum(mark.kind == NODULE for case in study.cases for mark in case.marks or ())
     if marks:
         yield f"- {_counted(marks, 'mark')} in {_counted(len(study.cases), 'volume')}"
-    yield f"- images of {_counted(data.channels, 'channel')}, {data.dims}D, {_resolution(run.plan)}"
+    yield f"- images of {_counted(data.channels, 'channel')}, {data.dims}D, {resolution_in_words(run.plan)}"
     yield "- to be filled in by its makers: origin of the images, scanner or stain, ethics approval, licence"
 
 
@@ -80,7 +80,8 @@ def _grouping(words: str) -> str:
     return re.sub(r"\s*\([^()]*->[^()]*\)", "", words).partition("; say --group-by")[0]
 
 
-def _resolution(plan: Plan) -> str:
+def resolution_in_words(plan: Plan) -> str:
+    """The size or resolution at which networks see images."""
     data = plan.data
     if data.size:
         return f"resized to {data.size[0]} x {data.size[1]} (Y, X)"

@@ -102,7 +102,7 @@ def explain_case(name: str, image: Image, predictor: Predictor, question: Questi
     Feature maps, Grad-CAM and occlusion are of one network, uncertainty is of all. What is found is decided
     on the whole image. Of an image of more than four million pixels the part with most of the targets is
     explained; of a volume its most active plane is given, or where networks look at slices, the slice with
-    most of the targets, or that speaks most for the class.
+    most of the targets, or that speaks most for the class. Targets are those that the question is about.
     Raises HilumError for unknown names, ImageError for an image that does not fit the plan.
     """
     network, names = predictor.networks[question.network], predictor.plan.data.outputs
@@ -114,7 +114,7 @@ def explain_case(name: str, image: Image, predictor: Predictor, question: Questi
     shown = _telling_slice(image, x, predictor, answer, found, indices)
     # labels of a volume are the mean over its slices: so is the doubt, that of a mask is the slice's own
     sure = uncertainty(predictor.networks, x if answer.ndim == 1 else shown.x, predictor.plan)
-    shown, here, notes = _telling_part(shown, sure)
+    shown, here, notes = _telling_part(shown, sure, indices)
     x, inside = shown.x, shown.inside
     layer = question.layer or activation_layer(network, x)
     heats = {k: class_activation(network, x, k, layer, _inside(inside, k)) for k in indices}
@@ -158,7 +158,7 @@ def _telling_slice(
         if masks is None:
             plane = _speaking_slice(x, predictor, max(indices, key=lambda k: float(answer[k])))
         else:
-            plane = int(answer.sum(axis=(0, 2, 3)).argmax())
+            plane = int(answer[list(indices)].sum(axis=(0, 2, 3)).argmax())
         own = min(round((plane + 0.5) * image.shape[0] / x.shape[1] - 0.5), image.shape[0] - 1)
         spacing = Spacing(image.spacing.sizes[1:], image.spacing.unit)
         image = Image(image.array[:, own], spacing, image.path, notes=image.notes)
@@ -191,13 +191,15 @@ def _asked(answer: Map, found: Found, names: Sequence[str], targets: Sequence[st
     return [int(k) for k in np.flatnonzero(found)] or [int(answer.argmax())]
 
 
-def _telling_part(shown: _Shown, sure: Uncertainty) -> tuple[_Shown, Uncertainty, list[str]]:
-    """The whole image where memory allows gradients through it, else the window with most of the targets."""
+def _telling_part(
+    shown: _Shown, sure: Uncertainty, indices: Sequence[int]
+) -> tuple[_Shown, Uncertainty, list[str]]:
+    """The whole image where memory allows gradients through it, else the window with most of the outputs."""
     image, sides = shown.image, tuple(shown.x.shape[1:])
     if np.prod(sides) <= WHOLE_PIXELS or shown.masks is None or shown.inside is None:
         return shown, sure, []
     length = round(WHOLE_PIXELS ** (1 / len(sides)))
-    where = telling_window(sure.probability, [min(length, side) for side in sides])
+    where = telling_window(sure.probability[list(indices)], [min(length, side) for side in sides])
     full = tuple(
         slice(part.start * size // side, -(-part.stop * size // side))
         for part, size, side in zip(where, image.shape, sides, strict=True)

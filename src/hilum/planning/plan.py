@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hilum.files import stays_inside
 
-Fraction = Field(ge=0.0, le=1.0)
-
 
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)

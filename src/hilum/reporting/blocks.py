@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from hilum.reporting import numbers
@@ -52,7 +53,7 @@ class Table:
     sortable: bool = True
     kind: ClassVar[str] = "table"
 
-    @property
+    @cached_property
     def numeric(self) -> tuple[bool, ...]:
         """Whether each column holds numbers only (and gaps)."""
         return tuple(_is_numeric([row[place] for row in self.rows]) for place in range(len(self.columns)))
@@ -61,8 +62,8 @@ class Table:
         """Text and sort key of each cell of a row."""
         fixed = dict(self.digits)
         return tuple(
-            (_text(value, fixed.get(name)), _sort_key(value))
-            for name, value in zip(self.columns, row, strict=True)
+            (_text(value, fixed.get(name)), _sort_key(value, numeric))
+            for name, value, numeric in zip(self.columns, row, self.numeric, strict=True)
         )
 
 
@@ -216,8 +217,9 @@ def _text(value: Any, digits: int | None) -> str:
     return numbers.cell(value)
 
 
-def _sort_key(value: Any) -> str:
-    found = numbers.number(
-        value.split(" ")[0].strip("[],").replace(",", "") if isinstance(value, str) else value
-    )
+def _sort_key(value: Any, numeric: bool) -> str:
+    """A number to sort by; names have none, and the page sorts them as people count: a2 before a10."""
+    if isinstance(value, str):
+        value = value.split(" ")[0].strip("[],").replace(",", "").replace("−", "-") if numeric else ""
+    found = numbers.number(value)
     return f"{found:.9g}" if found == found else ""

@@ -47,7 +47,7 @@ def classification_scores_section(
     if not scores:
         blocks.append(Callout("note", "This run has no scores."))
     else:
-        blocks.append(_score_table(scores))
+        blocks.append(_score_table(scores, _average_note(summary)))
     blocks += _operating_point(point)
     blocks += _decision_figures(decisions or {}, confusion, point)
     if report:
@@ -66,7 +66,15 @@ def mistakes_section(
     return Section(title, (Text(text), *more, Gallery(tuple(cards[:limit]))), "mistakes")
 
 
-def _score_table(scores: Mapping[str, Row]) -> Table:
+def _average_note(summary: Row) -> str:
+    """What the scores of several classes are averages of; nothing where there is one question."""
+    average = str(summary.get("average") or "")
+    whole = "; accuracy, Brier score and calibration error count all classes together"
+    shared = whole if average and "confusion" in summary else ""
+    return f"{average[:1].upper()}{average[1:]}{shared}." if average else ""
+
+
+def _score_table(scores: Mapping[str, Row], note: str) -> Table:
     rows = tuple(
         (
             _CLASSIFIER_NAMES.get(key, key.replace("_", " ").capitalize()),
@@ -76,7 +84,8 @@ def _score_table(scores: Mapping[str, Row]) -> Table:
         )
         for key, score in scores.items()
     )
-    return Table(("Score", "Value", INTERVAL, "Cases"), rows, digits=(("Value", 3),), sortable=False)
+    columns = ("Score", "Value", INTERVAL, "Cases")
+    return Table(columns, rows, note=note, digits=(("Value", 3),), sortable=False)
 
 
 def _operating_point(point: Row) -> list[Block]:
@@ -114,7 +123,11 @@ def _decision_figures(
     if confusion is not None:
         matrix, classes = confusion
         text = "Number of cases and share of the true class."
-        figures.append(Figure(decision_plots.confusion(matrix, classes), text, "Confusion matrix"))
+        wide = len(classes) > decision_plots.FEW_CLASSES
+        content = decision_plots.confusion(matrix, classes)
+        figures.append(
+            Figure(content, text if not wide else "Number of cases.", "Confusion matrix", wide=wide)
+        )
     return figures
 
 

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from hilum.reporting import style
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-_NAMES = {0.125: "1/8", 0.25: "1/4", 0.5: "1/2"}
+WIDER = 8.0
+_NAMES = {2.0**-power: f"1/{2**power}" for power in range(1, 7)}
 
 
 def rate_name(rate: float) -> str:
@@ -21,6 +22,15 @@ def rate_name(rate: float) -> str:
     ('1/8', '2')
     """
     return _NAMES.get(rate, f"{rate:g}")
+
+
+def on_axis(rate: float, at: Sequence[float] = RATES) -> bool:
+    """Whether a rate can be drawn beside those at `at`: above 0, and at most `WIDER` times beyond them.
+
+    >>> on_axis(20.0), on_axis(0.0)
+    (True, False)
+    """
+    return at[0] / WIDER <= rate <= at[-1] * WIDER
 
 
 def froc(
@@ -37,10 +47,16 @@ def froc(
 
     `curves` maps name to (false positives a scan, sensitivity), both rising, joined by straight lines as
     the challenge does. `points` are the sensitivities at `at` (read off the first curve where not given),
-    `intervals` a low and a high end for each. `operating` (rate, sensitivity) is marked by a ring.
+    `intervals` a low and a high end for each. `operating` (rate, sensitivity) is marked by a ring, and
+    the axis is as wide as it needs; one that is not `on_axis` is left out.
     """
     with style.drawing(height=4.0, kind=kind) as (_, axes, result):
-        drawn = [(name, *_dense(*curve, at)) for name, curve in curves.items() if np.size(curve[0])]
+        ring = operating if operating is not None and on_axis(operating[0], at) else None
+        ends = [at[0], at[-1], *([ring[0]] if ring else [])]
+        low, high = min(ends), max(ends)
+        drawn = [
+            (name, *_dense(*curve, at, low, high)) for name, curve in curves.items() if np.size(curve[0])
+        ]
         for place, (name, x, y) in enumerate(drawn):
             dashes = "-" if place == 0 else (0, (5, 2.5))
             axes.plot(x, y, color=style.colour(place), ls=dashes, label=name, zorder=2 + place)
@@ -49,13 +65,13 @@ def froc(
         else:
             marks = np.interp(at, drawn[0][1], drawn[0][2]) if points is None else np.asarray(points, float)
             _marks(axes, at, marks, intervals)
-            if operating is not None:
-                spot = min(max(operating[0], at[0]), at[-1])
-                axes.plot([spot], operating[1:], "o", ms=12, mfc="none", mec=style.INK, mew=2, zorder=5)
+            if ring is not None:
+                axes.plot([ring[0]], ring[1:], "o", ms=12, mfc="none", mec=style.INK, mew=2, zorder=5)
                 axes.plot([], [], "o", ms=9, mfc="none", mec=style.INK, mew=2, label="Operating point")
             axes.set_xscale("log", base=2)
-            axes.set_xlim(at[0] / 1.2, at[-1] * 1.2)
-            axes.set_xticks(list(at), [rate_name(rate) for rate in at])
+            axes.set_xlim(low / 1.2, high * 1.2)
+            ticks = _ticks(at, low, high)
+            axes.set_xticks(ticks, [rate_name(rate) for rate in ticks])
             axes.set_ylim(-0.03, 1.03)
             if len(axes.get_legend_handles_labels()[1]) > 1:
                 axes.legend(loc="lower right", borderaxespad=0.3, labelspacing=0.35)
@@ -104,13 +120,25 @@ def found_by_size(
     return result.getvalue()
 
 
-def _dense(rate: ArrayLike, sensitivity: ArrayLike, at: Sequence[float]) -> tuple[Any, Any]:
+def _ticks(at: Sequence[float], low: float, high: float) -> list[float]:
+    """Those of the rates `at`, halved and doubled on to both ends of the axis."""
+    ticks = list(at)
+    while ticks[0] / 2 >= low / 1.2:
+        ticks.insert(0, ticks[0] / 2)
+    while ticks[-1] * 2 <= high * 1.2:
+        ticks.append(ticks[-1] * 2)
+    return ticks
+
+
+def _dense(
+    rate: ArrayLike, sensitivity: ArrayLike, at: Sequence[float], low: float, high: float
+) -> tuple[Any, Any]:
     """The curve at many rates within the axis, for straight lines are bent by its doubling."""
     x, y = np.asarray(rate, float), np.asarray(sensitivity, float)
     if np.array_equal(x, at):
         return x, y
-    inner = x[(x >= at[0]) & (x <= at[-1])]
-    steps = np.unique(np.concatenate([np.geomspace(at[0], at[-1], 200), inner]))
+    inner = x[(x >= low) & (x <= high)]
+    steps = np.unique(np.concatenate([np.geomspace(low, high, 200), inner]))
     return steps, np.interp(steps, x, y)
 
 

@@ -36,9 +36,9 @@ def detection_scores(detection: Detection) -> Section:
         at=froc["false_positives"],
         points=froc["sensitivity"],
         intervals=froc.get("sensitivity_interval") or (),
-        operating=(point["false_positives_a_scan"], point["sensitivity"]),
+        operating=_operating(point),
     )
-    caption = _froc_caption(froc, first, _drawn(summary))
+    caption = _froc_caption(froc, first, point, _drawn(summary))
     blocks += [Figure(figure, caption, "Free-response ROC"), *_size_figure(detection)]
     blocks += [*_distance_figure(detection), *_probability_figure(detection)]
     return Section("Scores", (*blocks, _rate_table(froc, first), _size_table(detection)), "scores")
@@ -84,7 +84,13 @@ def _curve(froc: Row) -> tuple[Sequence[float], Sequence[float]]:
     return curve["false_positives"], curve["sensitivity"]
 
 
-def _froc_caption(froc: Row, first: Row, drawn: str) -> str:
+def _operating(point: Row) -> tuple[float, float] | None:
+    """False positives a scan and sensitivity; None where they are not known."""
+    rate, sensitivity = (numbers.number(point[key]) for key in ("false_positives_a_scan", "sensitivity"))
+    return (rate, sensitivity) if math.isfinite(rate + sensitivity) else None
+
+
+def _froc_caption(froc: Row, first: Row, point: Row, drawn: str) -> str:
     cpm = froc["cpm"]
     text = f"CPM {numbers.score(cpm['value'])}, 95 % interval {numbers.interval(cpm.get('interval')) or '–'}"
     text += f" (bootstrap over {drawn}): the mean of the seven points."
@@ -94,7 +100,18 @@ def _froc_caption(froc: Row, first: Row, drawn: str) -> str:
         alone = first.get("cpm")
         value = alone.get("value") if isinstance(alone, Mapping) else alone
         text += f" Dashed: without the second stage, CPM {numbers.score(value)}."
-    return text + " The ring is the operating point."
+    return text + _ring_words(_operating(point), froc["false_positives"])
+
+
+def _ring_words(operating: tuple[float, float] | None, at: Sequence[float]) -> str:
+    """Where the operating point is, also where the axis cannot hold it."""
+    if operating is None:
+        return ""
+    rate, sensitivity = operating
+    what = f"sensitivity {sensitivity:.3f} at {rate:.3g} false positives a scan"
+    if detection_plots.on_axis(rate, at):
+        return f" The ring is the operating point: {what}."
+    return f" The operating point, {what}, lies beyond the axis."
 
 
 def _rate_table(froc: Row, first: Row) -> Table:

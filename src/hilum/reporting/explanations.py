@@ -16,7 +16,7 @@ from hilum.image.colours import to_display
 from hilum.reporting.blocks import Block, Callout, Card, Figure, Gallery, Heading, Panel, Section, Table, Text
 from hilum.reporting.heat import heat_overlay, mosaic, signed_overlay
 from hilum.reporting.numbers import share
-from hilum.reporting.overlay import Mask, Pixels, paint
+from hilum.reporting.overlay import Colour, Mask, Pixels, paint, target_colours
 from hilum.reporting.thumbnails import data_uri, mask_thumbnail, thumbnail
 
 SIDE, LEAST = 480, 360
@@ -96,22 +96,25 @@ def case_rows(case: CaseExplanation) -> list[dict[str, Any]]:
     ]
 
 
-def case_section(case: CaseExplanation, features: bool = True) -> Section:
-    """One card an output, then the feature maps."""
+def case_section(
+    case: CaseExplanation, features: bool = True, colours: Mapping[str, Colour] | None = None
+) -> Section:
+    """One card an output, then the feature maps; `colours` are those of the outlines of all targets."""
     blocks: list[Block] = [Callout("note", note) for note in case.notes]
-    blocks.append(Gallery(tuple(_card(case, output) for output in case.outputs)))
+    shades = colours or target_colours([output.name for output in case.outputs])
+    blocks.append(Gallery(tuple(_card(case, output, shades) for output in case.outputs)))
     if features and case.features:
         blocks.append(Heading("Feature maps"))
         blocks += [_figure(one) for one in case.features]
     return Section(case.name, tuple(blocks), f"case-{case.name}")
 
 
-def _card(case: CaseExplanation, output: OutputExplanation) -> Card:
+def _card(case: CaseExplanation, output: OutputExplanation, colours: Mapping[str, Colour]) -> Card:
     picture = _picture(case, SIDE)
     panels = [("Image", picture)]
     if output.mask is not None:
         mask = _enlarged(mask_thumbnail(_at_full(output.mask, case), SIDE))
-        panels[0] = ("Image with what is found", paint(picture, {output.name: mask}, 0.12))
+        panels[0] = ("Image with what is found", paint(picture, {output.name: mask}, 0.12, colours))
     panels.append((f"Grad-CAM, layer {case.layer}", activation_picture(case, output, SIDE)))
     if output.fall is not None:
         covered = f"Occlusion, {case.patch} px patches"

@@ -16,7 +16,7 @@ from hilum.ct.coordinates import inside, spacing_mm, voxel_to_world, world_to_vo
 from hilum.ct.lungs import LEFT, RIGHT, Lungs, lung_mask
 from hilum.ct.marks import ball_mask
 from hilum.ct.pictures import PLANES, lung_montage, three_planes
-from hilum.errors import HilumError
+from hilum.errors import HilumError, ImageError
 from hilum.image.image import Geometry, Image
 from hilum.image.readers import read_image
 from hilum.image.volume import SUFFIXES
@@ -86,7 +86,11 @@ def _of_scan(
     drawn = _drawn(case, image)
     for spot in spots:
         width = max(VIEW_MM, 2.5 * spot.diameter_mm)
-        part, box = cut_out(image, spot.centre, width)
+        try:
+            part, box = cut_out(image, spot.centre, width)
+        except ImageError as error:  # the other places of the scan are shown all the same
+            album.problems[case.name] = str(error)
+            continue
         true = drawn[box] if drawn is not None else _balls(part, balls)
         masks = [(true, TRUE_RGB)]
         if predicted is not None:
@@ -106,6 +110,9 @@ def cut_out(image: Image, centre: Point, width_mm: float) -> tuple[Image, tuple[
 
     It keeps its place in the world. Raises ImageError where the point lies outside the scan.
     """
+    if not inside(image, centre):
+        place = ", ".join(f"{value:.1f}" for value in centre)
+        raise ImageError(f"{image.path or 'scan'}: the point ({place}) mm lies outside it")
     at = world_to_voxel(image, centre)
     reach = 0.5 * width_mm / spacing_mm(image) + 2
     size = np.asarray(image.shape)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilum.reporting import style
+from hilum.reporting import naming, style
 from hilum.reporting.numbers import number
 
 Row = Mapping[str, Any]
 COLOURED_GROUPS = 12
 FEW_POINTS = 12
+TICK_LETTERS = 14
 
 
 def training_curve(
@@ -84,7 +83,8 @@ def case_scores(
         x = np.array([number(row[score]) for row in rows], float)
         _scatter_groups(figure, axes, x, y, [str(row.get(group, "")) for row in rows] if shown else None)
         if rows:
-            axes.set_yticks(range(len(names)), [_wrapped(name) for name in names], color=style.INK)
+            shown = naming.told_apart(names, lambda name: naming.wrapped(name, TICK_LETTERS))
+            axes.set_yticks(range(len(names)), shown, color=style.INK)
             axes.set_ylim(len(names) - 0.5, -0.5)
             axes.grid(False, axis="y")
             _score_limits(axes, x.tolist())
@@ -224,11 +224,6 @@ def _score_limits(axes: Any, values: Sequence[float]) -> None:
     if low >= 0 and high <= 1:
         start = max(0.0, math.floor(10 * low - 0.5) / 10)
         axes.set_xlim(start - 0.02 * (1 - start), 1 + 0.02 * (1 - start))
-
-
-def _wrapped(name: str, width: int = 14) -> str:
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name) if len(name) > width else name
-    return "\n".join(textwrap.wrap(spaced, width)[:3])
 
 
 def _scatter_groups(

@@ -22,8 +22,9 @@ def segmentation_scores_section(
 ) -> Section:
     """Scores of every target with intervals, numbers of cases and units, and the plots of the cases.
 
-    `summary` as summary.json; `cases` rows with target, dice, group and, where known, true_area,
-    predicted_area and area_unit; `curves` target to (thresholds, Dice); `thresholds` those chosen.
+    `summary` as summary.json; `cases` rows with target, dice, group and, where known, true_size and
+    predicted_size in size_unit (mm² or mm³, for instance); `curves` target to (thresholds, Dice);
+    `thresholds` those chosen.
     """
     targets: Mapping[str, Row] = summary.get("targets") or {}
     if not targets:
@@ -152,9 +153,8 @@ def _segmentation_figures(
         content = plots.threshold_curves(curves, chosen=chosen)
         figures.append(Figure(content, f"Dice over the threshold.{ring}", "Choice of threshold"))
     for name in targets:
-        mine = [row for row in cases if row.get("target") == name and _has_areas(row)]
-        if mine:
-            figures += _area_figures(name, mine)
+        mine = [row for row in cases if row.get("target") == name and _has_sizes(row)]
+        figures += _size_figures(name, mine)
         told = [row for row in mine if numbers.number(row.get("predicted_dice")) >= 0]
         if told:
             figures.append(_quality_figure(name, told))
@@ -174,7 +174,7 @@ def _quality_figure(target: str, rows: Sequence[Row]) -> Figure:
 
 
 def _has_target(row: Row) -> bool:
-    return numbers.number(row.get("true_area")) > 0
+    return numbers.number(row.get("true_size")) > 0
 
 
 def _quality_table(targets: Mapping[str, Row]) -> list[Table]:
@@ -201,21 +201,34 @@ def _quality_table(targets: Mapping[str, Row]) -> list[Table]:
     return [Table(columns, tuple(rows), "Foretold Dice", note, digits)]
 
 
-def _area_figures(target: str, rows: Sequence[Row]) -> list[Figure]:
-    true = [numbers.number(row["true_area"]) for row in rows]
-    found = [numbers.number(row["predicted_area"]) for row in rows]
+def _size_figures(target: str, rows: Sequence[Row]) -> list[Figure]:
+    """Predicted against true areas or volumes; those in different units are never on one axis."""
+    by_unit: dict[str, list[Row]] = {}
+    for row in rows:
+        by_unit.setdefault(str(row.get("size_unit") or "px²"), []).append(row)
+    return [
+        figure
+        for unit, mine in by_unit.items()
+        for figure in _agreement_figures(target, mine, unit, f" ({unit})" if len(by_unit) > 1 else "")
+    ]
+
+
+def _agreement_figures(target: str, rows: Sequence[Row], unit: str, which: str) -> list[Figure]:
+    true = [numbers.number(row["true_size"]) for row in rows]
+    found = [numbers.number(row["predicted_size"]) for row in rows]
     groups = [str(row.get("group", "")) for row in rows]
-    unit = str(rows[0].get("area_unit") or "px²")
-    identity = plots.agreement(true, found, groups=groups, unit=unit)
-    bias = plots.bland_altman(true, found, groups=groups, unit=unit)
-    text = f"{len(rows)} cases; on the dashed line both are equal."
+    quantity = "volume" if unit.endswith("³") else "area"
+    identity = plots.agreement(true, found, groups=groups, quantity=quantity, unit=unit)
+    bias = plots.bland_altman(true, found, groups=groups, quantity=quantity, unit=unit)
+    text = f"{len(rows)} {'case' if len(rows) == 1 else 'cases'}; on the dashed line both are equal."
     limits = "Solid: mean difference; dashed: limits within which 95 % of differences are expected."
-    return [Figure(identity, text, f"Area of {target}"), Figure(bias, limits, f"Area of {target}, agreement")]
+    title = f"{quantity.capitalize()} of {target}"
+    return [Figure(identity, text, title + which), Figure(bias, limits, f"{title}, agreement{which}")]
 
 
-def _has_areas(row: Row) -> bool:
-    areas = [numbers.number(row.get(key)) for key in ("true_area", "predicted_area")]
-    return all(area == area for area in areas)
+def _has_sizes(row: Row) -> bool:
+    sizes = [numbers.number(row.get(key)) for key in ("true_size", "predicted_size")]
+    return all(size == size for size in sizes)
 
 
 def _unit(entry: Any) -> str:

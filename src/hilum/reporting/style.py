@@ -13,12 +13,16 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from hilum.image.colours import TARGET_COLOURS
+from hilum.reporting import naming
 
 INK, SOFT, GRID = "#17232b", "#52616b", "#dde4e7"
 WIDTH, HEIGHT = 4.9, 3.5
 # yellow cannot be seen as a line on white
 COLOURS = (*(colour.hex for colour in TARGET_COLOURS if colour.name != "yellow"), "#5a5a5a")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", (0, (5, 1.6)), (0, (2, 1.1)), (0, (6, 1.5, 1, 1.5)))
+LETTER, LINE = 0.077, 0.19
+"""Usual width and height in inches of a letter and a line of ticks and legends."""
 
 _RULES: Mapping[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -81,27 +85,38 @@ def marker(place: int) -> str:
     return MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
 
 
+def dashes(place: int) -> Any:
+    """The line style of the series at `place`: solid, and others where colours begin again."""
+    return DASHES[place // len(COLOURS) % len(DASHES)]
+
+
 def legend(axes: Any, names: Sequence[str], place: str = "best", limit: int = 12) -> None:
     """A legend where there is more than one name and not so many that it would cover the plot."""
     if 1 < len(names) <= limit:
         axes.legend(loc=place, borderaxespad=0.3, labelspacing=0.35)
 
 
-def legend_below(figure: Any, axes: Any) -> None:
-    """A legend under the plot, which never covers a point, in as many columns as its names allow."""
+def legend_below(figure: Any, axes: Any, letters: int = 30, handle: float = 1.6) -> int:
+    """A legend under the plot, which never covers a point, in as many columns as its names allow; its rows.
+
+    Names of more `letters` are cut in the middle; `handle` is the length of the handles, in letters.
+    """
     handles, names = axes.get_legend_handles_labels()
-    if names:
-        short = [name if len(name) <= 30 else f"{name[:14]}…{name[-15:]}" for name in names]
-        columns = max(1, min(5, len(names), 60 // (max(map(len, short)) + 5)))
-        figure.legend(
-            handles,
-            short,
-            loc="outside lower center",
-            ncols=columns,
-            columnspacing=1.0,
-            handletextpad=0.3,
-            labelspacing=0.3,
-        )
+    if not names:
+        return 0
+    short = naming.told_apart(names, lambda name: naming.cut(name, letters))
+    columns = max(1, min(5, len(names), 60 // (naming.longest_line(short) + 5)))
+    figure.legend(
+        handles,
+        short,
+        loc="outside lower center",
+        ncols=columns,
+        columnspacing=1.0,
+        handlelength=handle,
+        handletextpad=0.3,
+        labelspacing=0.3,
+    )
+    return -(-len(names) // columns)
 
 
 def nothing(axes: Any, text: str = "No values") -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from hilum.reporting import numbers
 
 if TYPE_CHECKING:
     from hilum.training.loop import Progress, Watch
@@ -24,15 +27,21 @@ def score_lines(summary: dict[str, Any]) -> list[str]:
     for name, found in summary.get("targets", {}).items():
         dice = found.get("dice")
         if dice:
-            low, high = (f"{end:.3f}" if end is not None else "–" for end in dice["interval"])
-            mean, pooled = (
-                f"{dice[key]:.3f}" if dice[key] is not None else "–" for key in ("mean", "pooled")
-            )
-            lines.append(
-                f"{name}: mean Dice {mean} [{low}, {high}] over {dice['cases']} cases, pooled {pooled}"
-            )
+            mean, pooled = numbers.score(dice["mean"]), numbers.score(dice["pooled"])
+            between = _between(dice["interval"])
+            lines.append(f"{name}: mean Dice {mean} {between} over {dice['cases']} cases, pooled {pooled}")
         lines += _presence_lines(name, found.get("presence"))
     return [*lines, *_decision_lines(summary), *_detection_lines(summary)]
+
+
+def _between(interval: Sequence[Any]) -> str:
+    """An interval in brackets, an en dash for each end that is not known."""
+    low, high = map(numbers.score, interval)
+    return f"[{low}, {high}]"
+
+
+def _known(*values: Any) -> bool:
+    return all(math.isfinite(numbers.number(value)) for value in values)
 
 
 def _decision_lines(summary: dict[str, Any]) -> list[str]:
@@ -40,11 +49,11 @@ def _decision_lines(summary: dict[str, Any]) -> list[str]:
     names = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
     lines = []
     for key, name in names.items():
-        if isinstance(score := summary.get(key), dict) and score["value"] is not None:
-            low, high = (f"{end:.3f}" if end is not None else "–" for end in score["interval"])
-            lines.append(f"{name} {score['value']:.3f} [{low}, {high}] over {score['cases']} images")
+        if isinstance(score := summary.get(key), dict) and _known(score["value"]):
+            between = _between(score["interval"])
+            lines.append(f"{name} {score['value']:.3f} {between} over {score['cases']} images")
     point = summary.get("operating_point", {})
-    if point.get("sensitivity") is not None and point.get("specificity") is not None:
+    if _known(point.get("sensitivity"), point.get("specificity")):
         lines.append(
             f"sensitivity {point['sensitivity']:.3f}, specificity {point['specificity']:.3f} for "
             f"{summary.get('positive')} at threshold {point['threshold']:.3f} ({point['rule']})"
@@ -57,14 +66,14 @@ def _detection_lines(summary: dict[str, Any]) -> list[str]:
     if "froc" not in summary:
         return []
     cpm, point, away = summary["froc"]["cpm"], summary["operating_point"], summary["distance_mm"]
-    value, low, high = (f"{x:.3f}" if x is not None else "–" for x in (cpm["value"], *cpm["interval"]))
-    lines = [f"CPM {value} [{low}, {high}] over {summary['nodules']} nodules in {summary['scans']} scans"]
-    if point["sensitivity"] is not None:
+    value, between = numbers.score(cpm["value"]), _between(cpm["interval"])
+    lines = [f"CPM {value} {between} over {summary['nodules']} nodules in {summary['scans']} scans"]
+    if _known(point["sensitivity"], point["false_positives_a_scan"]):
         lines.append(
             f"sensitivity {point['sensitivity']:.3f} at {point['false_positives_a_scan']:.2f} "
             f"false positives a scan, at threshold {point['threshold']:.3f}"
         )
-    if away["median"] is not None:
+    if _known(away["median"], away["p90"]):
         lines.append(
             f"centres off by {away['median']:.1f} mm (median), 90 % by less than {away['p90']:.1f} mm"
         )
@@ -76,7 +85,7 @@ def _presence_lines(name: str, found: dict[str, Any] | None) -> list[str]:
         return []
     used = "used" if found["used"] else "not used"
     return [
-        f"{name}: there or not, AUC {found['auc']:.3f}; Dice with empty masks counted "
+        f"{name}: there or not, AUC {numbers.score(found['auc'])}; Dice with empty masks counted "
         f"{found['challenge_dice']:.3f}, {found['gain']:+.3f} by leaving doubtful ones empty ({used})"
     ]
 

@@ -22,7 +22,6 @@ from hilum.scoring.measures import (
 from hilum.scoring.operating_point import (
     OperatingPoint,
     at_threshold,
-    cross_fit_thresholds,
     operating_point,
 )
 
@@ -31,7 +30,6 @@ __all__ = [
     "at_threshold",
     "class_report",
     "confusion",
-    "cross_fit_thresholds",
     "operating_point",
     "summarise_binary",
     "summarise_classification",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,19 +58,6 @@ def at_threshold(probability: ArrayLike, label: ArrayLike, threshold: float = 0.
     cut = np.array([threshold])
     sensitivity, alarms = (_share_at_or_above(values[kind], cut)[0] for kind in (truth, ~truth))
     return OperatingPoint("fixed", threshold, float(sensitivity), float(1 - alarms), len(values))
-
-
-def cross_fit_thresholds(
-    probability: ArrayLike, label: ArrayLike, folds: Sequence[Hashable], rule: str = "youden"
-) -> NDArray[np.float64]:
-    """A threshold (N,) for each case, chosen on out-of-fold probabilities of the other folds only."""
-    values, truth = np.asarray(probability, np.float64), np.asarray(label, np.float64)
-    names = {fold: index for index, fold in enumerate(dict.fromkeys(folds))}
-    index = np.array([names[fold] for fold in folds], np.intp)
-    if len(names) < 2:
-        raise HilumError("thresholds fitted out of fold need at least two folds")
-    others = [index != fold for fold in range(len(names))]
-    return np.array([operating_point(values[rows], truth[rows], rule).threshold for rows in others])[index]
 
 
 def _known(probability: ArrayLike, label: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

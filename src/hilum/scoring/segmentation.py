@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from hilum.errors import HilumError
 from hilum.scoring.bootstrap import SAMPLES, interval, interval_of_totals
 from hilum.scoring.overlap import dice_at_thresholds, overlap, ratio
 from hilum.scoring.surface import UNDEFINED, surface_distances
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TABLE_THRESHOLDS = (0.2, 0.4, 0.6, 0.8)
 OVERLAP_SCORES = ("dice", "jaccard", "precision", "recall")
@@ -121,13 +118,6 @@ def summarise(rows: Iterable[CaseScore], samples: int = SAMPLES, seed: int = 0) 
     for row in rows:
         by_target.setdefault(row.target, []).append(row)
     return {"targets": {name: _summary(found, samples, seed) for name, found in by_target.items()}}
-
-
-def to_table(rows: Iterable[CaseScore]) -> pd.DataFrame:
-    """A table with a line for each row, Dice at other thresholds as columns `dice_at_0.2` and so on."""
-    import pandas as pd
-
-    return pd.DataFrame([to_record(row) for row in rows])
 
 
 def to_record(row: CaseScore) -> dict[str, Any]:

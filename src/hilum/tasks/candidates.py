@@ -27,14 +27,6 @@ class Status:
     distance_mm: float | None = None
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A candidate with its probability before the second classifier; `one.probability` is the final one."""
-
-    one: Candidate
-    first: float
-
-
 def candidates_in(scan: Scan, probability: NDArray[np.floating], plan: DetectionPlan) -> list[Candidate]:
     """The most probable candidates in probabilities (Z', Y', X') from 0 to 1, within the lungs alone.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hilum.inference.keeping import kept
 from hilum.inference.predictor import enlarged
+from hilum.measurement.table import size_unit
 from hilum.reporting.blocks import Card, Section
 from hilum.reporting.score_sections import segmentation_scores_section
 from hilum.reporting.sections import gallery_section, measurements_section, thinned
@@ -19,6 +20,7 @@ from hilum.tasks.mask_decisions import WORTH_FITTING, decided
 from hilum.tasks.mask_files import display_plane
 from hilum.training.run import Run
 
+Row = Mapping[str, Any]
 GALLERY = 24
 
 
@@ -27,9 +29,7 @@ def mask_sections(run: Run, study: Study) -> list[Section]:
     rows = _read_rows(run.evaluation / "cases.csv")
     measured = _read_rows(run.evaluation / "measurements.csv")
     return [
-        segmentation_scores_section(
-            run.summary(), [_with_areas(row) for row in rows], note=_threshold_note(run)
-        ),
+        segmentation_scores_section(run.summary(), _sized(rows, measured, study), note=_threshold_note(run)),
         gallery_section(
             _cards(run, study, rows),
             run.plan.data.outputs,
@@ -49,14 +49,46 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
-def _with_areas(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **row,
-        "dice": row["dice"] if row["truth_pixels"] else math.nan,
-        "true_area": row["truth_pixels"],
-        "predicted_area": row["predicted_pixels"],
-        "area_unit": "px",
-    }
+def _sized(rows: Sequence[Row], measured: Sequence[Row], study: Study) -> list[dict[str, Any]]:
+    """Rows of cases.csv with the true and predicted area, or volume, in the unit of their image."""
+    pixels, cases = _pixels_of(measured), {_plain(case.name): case for case in study.cases}
+    sized = []
+    for row in rows:
+        name = _plain(str(row["case"]))
+        if name not in pixels and name in cases:  # nothing was marked in it: its image says
+            pixels[name] = _pixel(cases[name])
+        unit, size = pixels.get(name, ("", math.nan))
+        sized.append(
+            {
+                **row,
+                "dice": row["dice"] if row["truth_pixels"] else math.nan,
+                "true_size": size * row["truth_pixels"],
+                "predicted_size": size * row["predicted_pixels"],
+                "size_unit": unit,
+            }
+        )
+    return sized
+
+
+def _pixels_of(measured: Sequence[Row]) -> dict[str, tuple[str, float]]:
+    """Of each measured case the unit of areas or volumes, and how much of it a pixel is."""
+    pixels = {}
+    for row in measured:
+        size = row.get("volume", math.nan)
+        size = row.get("area", math.nan) if size != size else size
+        if row["pixels"]:
+            pixels[_plain(str(row["case"]))] = str(row["unit"]), size / row["pixels"]
+    return pixels
+
+
+def _pixel(case: Case) -> tuple[str, float]:
+    spacing = read_case_image(case).spacing
+    return size_unit(spacing), spacing.pixel_size
+
+
+def _plain(name: str) -> str:
+    """A name without the apostrophe that keeps spreadsheets from running it."""
+    return name.removeprefix("'")
 
 
 def _threshold_note(run: Run) -> str:

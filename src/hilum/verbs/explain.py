@@ -33,7 +33,7 @@ from hilum.reporting.explanations import (
     reading_section,
     uncertainty_picture,
 )
-from hilum.reporting.overlay import Pixels
+from hilum.reporting.overlay import Pixels, target_colours
 from hilum.reporting.page import write_report
 from hilum.scoring.thresholds import Cut
 from hilum.study.masks import read_case_image
@@ -102,6 +102,7 @@ def explain(
         network=network,
         decide=decide_as(opened),
     )
+    colours = target_colours(opened.plan.data.outputs)
     left_out: list[str] = []
     rows: list[dict[str, Any]] = []
     sections: list[Section] = []
@@ -110,7 +111,7 @@ def explain(
         _write_pictures(out / case.name, case)
         rows += case_rows(case)
         if index < SHOWN:
-            sections.append(case_section(case, features=index < WITH_FEATURES))
+            sections.append(case_section(case, index < WITH_FEATURES, colours))
         if told:
             told(index + 1, len(cases))
     if not rows:

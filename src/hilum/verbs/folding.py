@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hilum import tasks
 from hilum.planning.planner import Wishes, wished_folds
-from hilum.study.duplicates import find_duplicates, together
+from hilum.study.duplicates import Pair, find_duplicates, together
+from hilum.study.names import counted
 from hilum.study.open import total_bytes
 from hilum.study.splits import Splits, make_folds
 from hilum.study.study import Study
@@ -19,15 +21,25 @@ SURVEYED_BYTES = 8_000_000_000
 
 
 def plan_folds(study: Study, wishes: Wishes) -> Splits:
-    """Folds of a study; byte-equal and near-equal images never lie on both sides of one.
+    """Folds of a study; byte-equal and near-equal images stay together, but where given splits part them.
 
     Raises StudyError where the wished number of folds cannot be made.
     """
     survey = survey_of(study)
     pairs = find_duplicates(study, survey.facts)
-    if pairs:
-        logger.info("%d pairs of equal or nearly equal images are kept on one side of every fold", len(pairs))
-    return make_folds(study, wished_folds(wishes), balance(study, survey), together=together(pairs))
+    splits = make_folds(study, wished_folds(wishes), balance(study, survey), together=together(pairs))
+    return replace(splits, reason=f"{splits.reason}; {_told(splits, pairs)}") if pairs else splits
+
+
+def _told(splits: Splits, pairs: Sequence[Pair]) -> str:
+    """How many pairs of alike images there are, and how many of them given splits or lone groups part."""
+    sides = [({*fold.train, *fold.val}, set(fold.test)) for fold in splits.folds]
+    parted = sum(
+        any(a in learnt and b in scored for learnt, scored in sides for a, b in ((one, other), (other, one)))
+        for one, other in together(pairs)
+    )
+    where = f"{parted} of them on both sides of a fold" if parted else "kept on one side of every fold"
+    return f"{counted(len(pairs), 'pair')} of equal or nearly equal images, {where}"
 
 
 def hold_some_back(splits: Splits, study: Study, share: float) -> Splits:

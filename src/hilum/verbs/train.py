@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 
 from hilum import tasks
 from hilum.errors import RunError, StudyError
+from hilum.exchange.card import resolution_in_words
 from hilum.inference.keeping import keep
 from hilum.inference.predictor import make_predictor
 from hilum.planning.device import check_device, find_device
@@ -252,11 +253,11 @@ def _check_room(
 
 def _told(study: Study, splits: Splits, plan: Plan) -> list[str]:
     data, training = plan.data, plan.training
-    patch = " x ".join(map(str, training.patch))
+    patch, seen = " x ".join(map(str, training.patch)), resolution_in_words(plan)
     return [
         f"{len(study.cases)} cases, {study.layout}; {study.grouping}",
         f"{len(splits.folds)} folds: {splits.reason}",
-        f"{plan.task} {', '.join(data.outputs)}: {plan.model.name} at 1/{data.downsample} of the resolution",
+        f"{plan.task} {', '.join(data.outputs)}: {plan.model.name}, images {seen}",
         f"batches of {training.batch} x {patch}, {training.precision} on {training.device}",
     ]
 
