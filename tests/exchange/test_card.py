@@ -3,7 +3,7 @@ import re
 import shutil
 
 import hilum
-from hilum.exchange.card import _resolution, folds_in_words, model_card
+from hilum.exchange.card import folds_in_words, model_card, resolution_in_words
 
 
 def test_the_card_holds_data_scores_operating_point_use_and_limits(phantom_run):
@@ -88,7 +88,7 @@ def test_the_whole_card_of_a_segmenter(phantom_run, tmp_path):
     card = re.sub(r"(?<=in 3 groups: ).*", "GROUPING", card)
     card = re.sub(r"hilum .* trained on .*", "VERSIONS", card)
     plan = phantom_run.plan
-    assert card == WHOLE.format(_resolution(plan), plan.training.batch, plan.training.seed)
+    assert card == WHOLE.format(resolution_in_words(plan), plan.training.batch, plan.training.seed)
 
 
 def test_the_card_names_no_case_and_no_file(phantom_run):
