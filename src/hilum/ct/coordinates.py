@@ -24,6 +24,7 @@ def spacing_mm(image: Image) -> NDArray[np.float64]:
 def voxel_to_world(image: Image, voxels: ArrayLike) -> NDArray[np.float64]:
     """World (..., 3) as x, y, z in mm of continuous voxel indices (..., 3) as z, y, x.
 
+    >>> from hilum.image.image import Geometry
     >>> from hilum.image.spacing import Spacing
     >>> scan = Image(np.zeros((1, 9, 9, 9)), Spacing((2.5, 0.7, 0.7), "mm"),
     ...     geometry=Geometry((-100.0, -90.0, -300.0), (1, 0, 0, 0, 1, 0, 0, 0, 1)))
