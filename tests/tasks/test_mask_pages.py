@@ -7,7 +7,7 @@ from hilum.image.image import Image
 from hilum.image.spacing import Spacing
 from hilum.image.volume import write_volume
 from hilum.study.study import Case, Source, Study
-from hilum.tasks.mask_pages import _read_rows, _sized, _worth
+from hilum.tasks.mask_pages import _dice_in_words, _order, _read_rows, _sized, _worth
 
 
 def test_names_like_numbers_and_gaps_stay_names(tmp_path):
@@ -33,6 +33,8 @@ def test_a_false_mask_is_as_bad_as_a_missed_one_and_none_rightly_the_best():
     assert _worth([row(0.0, 0, 90)]) == _worth([row(0.0, 90, 0)]) == 0
     assert _worth([row(1.0, 0, 0)]) == 1
     assert _worth([row(0.8, 9, 9), row(math.nan, 0, 0)]) == pytest.approx(0.9)
+    assert _order([row(0.0, 0, 90)]) < _order([row(0.0, 5, 0)]) < _order([row(0.5, 99, 99)])
+    assert _dice_in_words(row(0.0, 0, 1234)) == "none there, 1,234 pixels marked"
 
 
 def scored(case, truth, predicted, target="ball"):

@@ -123,9 +123,14 @@ def _cards(run: Run, study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Ca
     by_case: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_case.setdefault(str(row["case"]), []).append(row)
-    chosen = thinned(sorted(by_case, key=lambda name: _worth(by_case[name])), GALLERY)
+    chosen = thinned(sorted(by_case, key=lambda name: _order(by_case[name])), GALLERY)
     cases = {case.name: case for case in study.cases}
     return [_card(run, cases[name], by_case[name]) for name in chosen if name in cases]
+
+
+def _order(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """The worst first; of those that are equally wrong the ones with the most wrong pixels."""
+    return _worth(rows), -sum(row["truth_pixels"] + row["predicted_pixels"] for row in rows)
 
 
 def _worth(rows: Sequence[Mapping[str, Any]]) -> float:
@@ -147,10 +152,7 @@ def _card(run: Run, case: Case, rows: Sequence[Mapping[str, Any]]) -> Card:
     picture, shown = display_plane(
         image, {**{f"truth {t}": truth[k] for k, t in enumerate(targets) if known[k]}, **masks}
     )
-    facts = tuple(
-        (f"Dice, {row['target']}", f"{row['dice']:.3f}" if row["truth_pixels"] else "none there")
-        for row in rows
-    )
+    facts = tuple((f"Dice, {row['target']}", _dice_in_words(row)) for row in rows)
     return segmentation_card(
         case.name,
         picture,
@@ -160,3 +162,10 @@ def _card(run: Run, case: Case, rows: Sequence[Mapping[str, Any]]) -> Card:
         group=case.group,
         score=_worth(rows),
     )
+
+
+def _dice_in_words(row: Mapping[str, Any]) -> str:
+    if row["truth_pixels"]:
+        return f"{row['dice']:.3f}"
+    marked = int(row["predicted_pixels"])
+    return f"none there, {marked:,} pixels marked" if marked else "none there"
