@@ -3,10 +3,7 @@ import pytest
 
 pytest.importorskip("nicegui")
 
-import pydicom
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-
+from dicom_slices import write_slice
 from hilum.studio.journal import Stroke
 from hilum.studio.places import LooseImagesError, gather_images, place_of
 from hilum.studio.spans import spans_of
@@ -17,32 +14,11 @@ from hilum.study.open import open_study
 SHAPE = (5, 12, 16)
 
 
-def write_slice(path, z, series="1.2.3"):
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = f"{series}.{z + 1}"
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    one = pydicom.Dataset()
-    one.file_meta = meta
-    one.SOPClassUID, one.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-    one.SeriesInstanceUID, one.Modality = series, "CT"
-    one.Rows, one.Columns = SHAPE[1:]
-    one.PixelSpacing, one.SliceThickness = [0.7, 0.5], 2.5
-    one.ImageOrientationPatient, one.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, 2.5 * z]
-    one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
-    one.BitsAllocated = one.BitsStored = 16
-    one.HighBit, one.PixelRepresentation = 15, 1
-    one.RescaleSlope, one.RescaleIntercept = 1, -1024
-    one.PixelData = np.full(SHAPE[1:], 100 * z, np.int16).tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    one.save_as(path, enforce_file_format=True)
-
-
 @pytest.mark.parametrize("inside", ["", "patient"])
 def test_the_slices_of_a_scan_are_one_volume_that_can_be_painted(tmp_path, desk_of, inside):
     folder = tmp_path / "scan"
     for z in range(SHAPE[0]):
-        write_slice(folder / inside / f"{z}.dcm", z)
+        write_slice(folder / inside / f"{z}.dcm", z, SHAPE[1:])
     desk = desk_of(folder)
     (case,) = desk.view.cases
     assert case.name == (inside or "scan")
@@ -66,7 +42,7 @@ def test_the_slices_of_a_scan_are_one_volume_that_can_be_painted(tmp_path, desk_
 
 def test_slices_of_different_scans_stay_apart(tmp_path):
     for z in range(3):
-        write_slice(tmp_path / f"s/{z}.dcm", z, series=f"1.2.{z + 1}")
+        write_slice(tmp_path / f"s/{z}.dcm", z, SHAPE[1:], series=f"1.2.{z + 1}")
     assert len(look(tmp_path / "s").cases) == 3
 
 

@@ -115,8 +115,9 @@ def test_what_was_predicted_before_an_error_has_its_tables(phantom_run, phantom_
     assert not (out / ".blocks").exists()
 
 
-def test_ctrl_c_leaves_the_tables_of_what_was_predicted(phantom_run, phantom_study, tmp_path, monkeypatch):
-    real, calls = verb.predict_one, []
+def stopped_the_second_time(real):
+    """A function as it is, but that Ctrl-C comes in its second call."""
+    calls = []
 
     def stopped(*given):
         calls.append(given)
@@ -124,7 +125,11 @@ def test_ctrl_c_leaves_the_tables_of_what_was_predicted(phantom_run, phantom_stu
             raise KeyboardInterrupt
         return real(*given)
 
-    monkeypatch.setattr(verb, "predict_one", stopped)
+    return stopped
+
+
+def test_ctrl_c_leaves_the_tables_of_what_was_predicted(phantom_run, phantom_study, tmp_path, monkeypatch):
+    monkeypatch.setattr(verb, "predict_one", stopped_the_second_time(verb.predict_one))
     with pytest.raises(KeyboardInterrupt):
         hilum.predict(phantom_run.folder, phantom_study / "pred", tmp_path / "out")
     assert len(pd.read_csv(tmp_path / "out" / "measurements.csv")) == 2
@@ -163,15 +168,7 @@ def test_what_was_predicted_before_a_damaged_mask_has_its_tables(phantom_run, da
 def test_ctrl_c_while_measuring_leaves_tables(phantom_run, phantom_study, tmp_path, monkeypatch):
     from hilum.tasks import segment
 
-    real, calls = segment.write_overlay, []
-
-    def stopped(*given):
-        calls.append(given)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*given)
-
-    monkeypatch.setattr(segment, "write_overlay", stopped)
+    monkeypatch.setattr(segment, "write_overlay", stopped_the_second_time(segment.write_overlay))
     with pytest.raises(KeyboardInterrupt):
         hilum.predict(phantom_run.folder, phantom_study / "pred", tmp_path / "out")
     assert len(pd.read_csv(tmp_path / "out" / "measurements.csv")) == 2

@@ -133,7 +133,8 @@ def _decision_figures(
 
 def _class_report(report: Sequence[Row]) -> Table:
     keys = list(dict.fromkeys(key for row in report for key in row))
-    columns = tuple(key.replace("_", " ").capitalize() if key != "f1" else "F1" for key in keys)
+    short = {"f1": "F1", "auc": "AUC"}
+    columns = tuple(short.get(key, key.replace("_", " ").capitalize()) for key in keys)
     fixed = tuple(
         (name, 3) for key, name in zip(keys, columns, strict=True) if key not in ("support", "cases")
     )

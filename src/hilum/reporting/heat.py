@@ -13,11 +13,11 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from hilum.errors import ImageError
+from hilum.image.colours import LUMINANCE
 from hilum.reporting.lettering import font, shortened, text_size
 from hilum.reporting.overlay import Pixels
 
 Heat = NDArray[np.floating[Any]]
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _INK, _SOFT = (20, 24, 28), (60, 66, 72)
 # Blue lowers, vermilion raises: apart for all kinds of sight, and pale where nothing happens.
 _SIGNED = ((0, 68, 136), (0, 114, 178), (235, 235, 235), (213, 94, 0), (150, 40, 0))
@@ -113,7 +113,7 @@ def _resized(values: Heat, size: tuple[int, int], method: Pillow.Resampling) -> 
 def _blend(image_rgb: Pixels, colours: Pixels, alpha: NDArray[np.float32]) -> Pixels:
     if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8:
         raise ImageError(f"a heat map needs an image (Y, X, 3) of uint8, not {image_rgb.shape}")
-    grey = (image_rgb.astype(np.float32) @ _LUMINANCE)[..., None]
+    grey = (image_rgb.astype(np.float32) @ np.array(LUMINANCE, np.float32))[..., None]
     share = alpha.astype(np.float32)[..., None]
     return np.asarray((1 - share) * grey + share * colours + 0.5, np.uint8)
 

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from hilum.errors import ImageError
-from hilum.image.colours import outline, target_colour
+from hilum.image.colours import LUMINANCE, outline, target_colour
 from hilum.reporting.lettering import font, shortened, text_size
 
 Pixels = NDArray[np.uint8]
@@ -82,7 +82,7 @@ def errors_overlay(image_rgb: Pixels, truth: Mask, prediction: Mask, alpha: floa
     """
     _check(image_rgb, {"truth": truth, "prediction": prediction})
     truth, prediction = np.asarray(truth, bool), np.asarray(prediction, bool)
-    grey = image_rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = image_rgb.astype(np.float32) @ np.array(LUMINANCE, np.float32)
     painted = np.repeat((0.8 * grey + 45.5).astype(np.uint8)[..., None], 3, axis=2)
     _blend(painted, truth & prediction, CORRECT, 0.7 * alpha)
     _blend(painted, truth & ~prediction, MISSED, min(1.0, 1.5 * alpha))

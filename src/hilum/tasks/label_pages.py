@@ -171,6 +171,8 @@ def mistakes(run: Run, study: Study, classes: Sequence[str]) -> Section:
         f"Images decided wrongly, those first whose probability lies farthest from the truth.{more} Beside "
         "each image is what spoke for the named class (Grad-CAM)."
     )
+    if any(len(true_classes(row, classes)) < len(classes) for row in shown):
+        note += " Of a label with a question mark it is not known whether it is true."
     return mistakes_section(cards, note=note, limit=MISTAKES)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hilum.image.readers import probe
 from hilum.inference.keeping import kept
 from hilum.inference.predictor import enlarged
 from hilum.measurement.table import size_unit
@@ -14,7 +15,7 @@ from hilum.reporting.blocks import Card, Section
 from hilum.reporting.score_sections import segmentation_scores_section
 from hilum.reporting.sections import gallery_section, measurements_section, thinned
 from hilum.reporting.thumbnails import segmentation_card
-from hilum.study.masks import read_case_image, read_masks
+from hilum.study.masks import fitted_spacing, read_case_image, read_masks
 from hilum.study.study import Case, Study
 from hilum.tasks.mask_decisions import WORTH_FITTING, decided
 from hilum.tasks.mask_files import display_plane
@@ -82,7 +83,8 @@ def _pixels_of(measured: Sequence[Row]) -> dict[str, tuple[str, float]]:
 
 
 def _pixel(case: Case) -> tuple[str, float]:
-    spacing = read_case_image(case).spacing
+    header = probe(case.image.path, case.image.entry, case.image.index)
+    spacing = fitted_spacing(case, len(header.shape)) or header.spacing
     return size_unit(spacing), spacing.pixel_size
 
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from hilum.errors import HilumError
 from hilum.study.listing import Listing, list_with_zarrs
-from hilum.study.names import is_image
+from hilum.study.names import SLICE_SUFFIXES, is_image, suffix
 from hilum.study.study import Source
 
 if TYPE_CHECKING:
     from hilum.image.dicom import Series
 
-DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 FIRST_LOOK = 8
 
 
@@ -26,7 +25,7 @@ def image_sources(folder: Path) -> list[Source]:
     """
     listing, zarrs = list_with_zarrs(folder)
     bare = _bare_slices(listing)
-    dicoms = {path for path in listing.files if path in bare or path.suffix.lower() in DICOM_SUFFIXES}
+    dicoms = {path for path in listing.files if path in bare or suffix(path) in SLICE_SUFFIXES}
     number = Counter(path.parent for path in dicoms)
     found = {parent: _stack(listing.path(parent)) for parent, slices in number.items() if slices > 1}
     stacks = {parent: stack for parent, stack in found.items() if stack}

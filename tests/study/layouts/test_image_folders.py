@@ -1,11 +1,9 @@
 import numpy as np
-import pydicom
 import pytest
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from dicom_slices import write_slice
 from hilum.errors import StudyError
-from hilum.image.image import Geometry, Image
+from hilum.image.image import STRAIGHT, Image
 from hilum.image.spacing import Spacing
 from hilum.image.volume import write_volume
 from hilum.study.masks import read_masks
@@ -15,34 +13,16 @@ SHAPE = (3, 12, 16)
 
 
 def write_scan(folder, series="1.2.3"):
-    """A scan as DICOM slices 0.dcm, 1.dcm, ... of a folder, 2.5 mm apart."""
+    """A scan as DICOM slices 0.dcm, 1.dcm, ... of a folder."""
     for z in range(SHAPE[0]):
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = CTImageStorage
-        meta.MediaStorageSOPInstanceUID = f"{series}.{z + 1}"
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        one = pydicom.Dataset()
-        one.file_meta = meta
-        one.SOPClassUID, one.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-        one.SeriesInstanceUID, one.Modality = series, "CT"
-        one.Rows, one.Columns = SHAPE[1:]
-        one.PixelSpacing, one.SliceThickness = [0.5, 0.5], 2.5
-        one.ImageOrientationPatient, one.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, 2.5 * z]
-        one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
-        one.BitsAllocated = one.BitsStored = 16
-        one.HighBit, one.PixelRepresentation = 15, 1
-        one.RescaleSlope, one.RescaleIntercept = 1, -1024
-        one.PixelData = np.full(SHAPE[1:], 100 * z, np.int16).tobytes()
-        folder.mkdir(parents=True, exist_ok=True)
-        one.save_as(folder / f"{z}.dcm", enforce_file_format=True)
+        write_slice(folder / f"{z}.dcm", z, SHAPE[1:], (0.5, 0.5), series)
 
 
 def write_mask(path):
     mask = np.zeros((1, *SHAPE), np.uint8)
     mask[:, 1, 2:6, 3:8] = 1
     path.parent.mkdir(parents=True, exist_ok=True)
-    geometry = Geometry((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
-    write_volume(path, Image(mask, Spacing((2.5, 0.5, 0.5), "mm"), geometry=geometry))
+    write_volume(path, Image(mask, Spacing((2.5, 0.5, 0.5), "mm"), geometry=STRAIGHT))
 
 
 @pytest.mark.parametrize("split", ["", "train"])
