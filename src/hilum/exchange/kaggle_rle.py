@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError, ImageError, PlanError
-from hilum.files import read_text, write_text
+from hilum.files import read_text, write_rows
 from hilum.image.readers import probe, readable
 from hilum.image.runlength import decode, encode
 from hilum.planning.plan import Plan
@@ -105,10 +105,8 @@ def start(plan: Plan) -> KaggleRle:
 
 def write_submission(path: Path, rows: Mapping[str, str]) -> Path:
     """Write `img,pixels`: run lengths by image name, in numeric order, nothing for an empty mask."""
-    text = io.StringIO()
-    lines = ((name, rows[name]) for name in sorted(rows, key=natural))
-    csv.writer(text, lineterminator="\n").writerows([("img", "pixels"), *lines])
-    write_text(path, text.getvalue())
+    lines = ({"img": name, "pixels": rows[name]} for name in sorted(rows, key=natural))
+    write_rows(path, lines, ("img", "pixels"))
     return path
 
 
