@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from hilum.ct.coordinates import head_end, inside, left_end, spacing_mm, voxel_to_world, world_to_voxel
+from hilum.ct.coordinates import (
+    ball_box,
+    head_end,
+    inside,
+    left_end,
+    spacing_mm,
+    voxel_to_world,
+    world_to_voxel,
+)
 from hilum.errors import ImageError
 from hilum.image.image import Geometry, Image
 from hilum.image.spacing import Spacing
@@ -75,3 +83,21 @@ def test_unknown_spacing_and_flat_images_are_refused():
     with pytest.raises(ImageError, match="a volume"):
         spacing_mm(Image(np.zeros((1, 2, 2)), Spacing((1.0, 1.0), "mm")))
     assert spacing_mm(Image(np.zeros((1, 2, 2, 2)), Spacing((500.0, 1.0, 1.0), "um")))[0] == 0.5
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    turn=st.sampled_from([STRAIGHT, FLIPPED, UPSIDE]),
+    voxel=st.tuples(*[st.floats(-1, 6)] * 3),
+    radius=st.floats(0.1, 6),
+)
+def test_the_box_of_a_ball_holds_all_of_it_and_is_never_empty(turn, voxel, radius):
+    image = scan(turn)
+    centre = voxel_to_world(image, voxel)
+    every = np.stack(np.indices(image.shape), axis=-1)
+    ball = np.linalg.norm(voxel_to_world(image, every) - centre, axis=-1) <= radius
+    box = ball_box(image, centre, radius)
+    assert ball[box].sum() == ball.sum()
+    assert ball[box].size > 0
+    wide = 2 * (radius / spacing_mm(image) + 1) + 1
+    assert all(size <= most for size, most in zip(ball[box].shape, wide, strict=True))

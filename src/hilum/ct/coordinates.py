@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from hilum.errors import ImageError
 from hilum.image.image import STRAIGHT, Image
 
+Box = tuple[slice, slice, slice]
+
 
 def spacing_mm(image: Image) -> NDArray[np.float64]:
     """Voxel size (z, y, x) in mm. Raises ImageError where the image is no volume or has no known spacing."""
@@ -45,6 +47,23 @@ def inside(image: Image, points: ArrayLike) -> NDArray[np.bool_]:
     """Whether world points (..., 3) lie in the volume, its outer half voxels included."""
     voxels = world_to_voxel(image, points)
     return np.asarray(np.all((voxels >= -0.5) & (voxels <= np.asarray(image.shape) - 0.5), axis=-1))
+
+
+def ball_box(image: Image, centre: ArrayLike, radius_mm: float, margin: float = 0.0) -> Box:
+    """The voxels (slices along z, y, x) within `radius_mm` of a world point, and `margin` voxels around them.
+
+    It is cut at the image's border and never empty.
+
+    >>> from hilum.image.spacing import Spacing
+    >>> ball_box(Image(np.zeros((1, 9, 9, 9)), Spacing((2.5, 1.0, 1.0), "mm")), (4.0, 4.0, 10.0), 2.5)
+    (slice(3, 6, None), slice(1, 8, None), slice(1, 8, None))
+    """
+    middle, reach = world_to_voxel(image, centre), radius_mm / spacing_mm(image) + margin
+    size = np.asarray(image.shape)
+    low = np.clip(np.floor(middle - reach), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(middle + reach) + 1, low + 1, size).astype(int)
+    z, y, x = (slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
+    return z, y, x
 
 
 def direction_of(image: Image) -> NDArray[np.float64]:

@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hilum.ct.coordinates import direction_of, spacing_mm, voxel_to_world, world_to_voxel
+from hilum.ct.coordinates import Box, direction_of, spacing_mm, voxel_to_world, world_to_voxel
 from hilum.ct.hounsfield import AIR_HU, clean_array
 from hilum.image.image import Geometry, Image
 from hilum.image.spacing import Spacing
-
-Box = tuple[slice, slice, slice]
 
 
 def box_around(mask: NDArray[np.bool_], margin: Sequence[float]) -> Box:

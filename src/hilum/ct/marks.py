@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hilum.ct.coordinates import inside, spacing_mm, voxel_to_world, world_to_voxel
+from hilum.ct.coordinates import Box, ball_box, inside, spacing_mm, voxel_to_world, world_to_voxel
 from hilum.ct.hounsfield import clean_array
 from hilum.errors import StudyError
 from hilum.image.image import Image
@@ -74,9 +74,9 @@ def adaptive_mask(image: Image, marks: Sequence[Mark], *, seriesuid: str = "") -
     return mask
 
 
-def _fitted(image: Image, mark: Mark, box: tuple[slice, ...], ball: Mask) -> Mask:
+def _fitted(image: Image, mark: Mark, box: Box, ball: Mask) -> Mask:
     radius = mark.diameter_mm / 2
-    wide = _box(image, mark, 2 * radius + 2 * float(spacing_mm(image).max()))
+    wide = ball_box(image, mark.centre, 2 * (radius + float(spacing_mm(image).max())), margin=1)
     away = _distance(image, mark, wide)
     hu = np.minimum(clean_array(image.array[0][wide]).astype(np.float32), _BRIGHTEST_HU)
     core = hu[away <= max(radius / 2, float(away.min()))]
@@ -96,23 +96,14 @@ def _fitted(image: Image, mark: Mark, box: tuple[slice, ...], ball: Mask) -> Mas
     return np.asarray(ndimage.binary_fill_holes(labels == labels[at])) & ball
 
 
-def _balls(image: Image, marks: Sequence[Mark]) -> Iterator[tuple[tuple[slice, ...], Mask]]:
+def _balls(image: Image, marks: Sequence[Mark]) -> Iterator[tuple[Box, Mask]]:
     for mark in marks:
-        box = _box(image, mark, mark.diameter_mm / 2)
+        box = ball_box(image, mark.centre, mark.diameter_mm / 2, margin=1)
         away = _distance(image, mark, box)
         yield box, away <= max(mark.diameter_mm / 2, float(away.min()))
 
 
-def _box(image: Image, mark: Mark, reach_mm: float) -> tuple[slice, ...]:
-    """Voxels that may lie within `reach_mm` of a mark, as slices along z, y, x; never empty."""
-    centre = world_to_voxel(image, mark.centre)
-    reach = reach_mm / spacing_mm(image) + 1
-    low = np.clip(np.floor(centre - reach), 0, np.asarray(image.shape) - 1).astype(int)
-    high = np.clip(np.ceil(centre + reach) + 1, low + 1, image.shape).astype(int)
-    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-
-
-def _distance(image: Image, mark: Mark, box: tuple[slice, ...]) -> NDArray[np.float64]:
+def _distance(image: Image, mark: Mark, box: Box) -> NDArray[np.float64]:
     """Distance in mm of each voxel of a box to the mark's centre."""
     centre = world_to_voxel(image, mark.centre)
     axes = [

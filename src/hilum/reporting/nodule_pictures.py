@@ -5,19 +5,20 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from hilum.ct.coordinates import inside, spacing_mm, voxel_to_world, world_to_voxel
+from hilum.ct.coordinates import Box, ball_box, inside, spacing_mm
+from hilum.ct.grids import regridded
 from hilum.ct.lungs import LEFT, RIGHT, Lungs, lung_mask
 from hilum.ct.marks import ball_mask
 from hilum.ct.pictures import PLANES, lung_montage, three_planes
 from hilum.errors import HilumError, ImageError
-from hilum.image.image import Geometry, Image
+from hilum.image.image import Image
 from hilum.image.readers import read_image
 from hilum.image.volume import SUFFIXES
 from hilum.reporting.blocks import Panel
@@ -105,7 +106,7 @@ def _of_scan(
         album.lungs[case.name] = _jpeg(lung_montage(image, lungs, columns=6, count=6, pixels=_MONTAGE_PIXELS))
 
 
-def cut_out(image: Image, centre: Point, width_mm: float) -> tuple[Image, tuple[slice, ...]]:
+def cut_out(image: Image, centre: Point, width_mm: float) -> tuple[Image, Box]:
     """The part of a scan that holds a cube of `width_mm` around a world point, and its box along z, y, x.
 
     It keeps its place in the world. Raises ImageError where the point lies outside the scan.
@@ -113,16 +114,8 @@ def cut_out(image: Image, centre: Point, width_mm: float) -> tuple[Image, tuple[
     if not inside(image, centre):
         place = ", ".join(f"{value:.1f}" for value in centre)
         raise ImageError(f"{image.path or 'scan'}: the point ({place}) mm lies outside it")
-    at = world_to_voxel(image, centre)
-    reach = 0.5 * width_mm / spacing_mm(image) + 2
-    size = np.asarray(image.shape)
-    low = np.clip(np.floor(at - reach), 0, size - 1).astype(int)
-    high = np.clip(np.ceil(at + reach) + 1, low + 1, size).astype(int)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    x, y, z = (float(value) for value in voxel_to_world(image, low))
-    turned = image.geometry.direction if image.geometry else tuple(np.eye(3).ravel().tolist())
-    part = image.array[(slice(None), *box)]
-    return replace(image, array=part, geometry=Geometry((x, y, z), turned)), box
+    box = ball_box(image, centre, 0.5 * width_mm, margin=2)
+    return regridded(image, box, image.array[(slice(None), *box)]), box
 
 
 def predicted_mask(folder: Path, case: str, image: Image) -> Mask | None:

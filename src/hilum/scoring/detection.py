@@ -49,10 +49,42 @@ class Nodule:
     centre: tuple[float, float, float]
     diameter_mm: float
 
+
+class Placed(Protocol):
+    """What has a centre."""
+
     @property
-    def radius_mm(self) -> float:
-        """Half the diameter; 5 mm where the diameter is not known (not above zero)."""
-        return (self.diameter_mm if self.diameter_mm > 0 else DEFAULT_DIAMETER_MM) / 2
+    def centre(self) -> tuple[float, float, float]:
+        """(x, y, z) in world mm."""
+
+
+class Ball(Placed, Protocol):
+    """What has a centre and a diameter."""
+
+    @property
+    def diameter_mm(self) -> float:
+        """Not above zero where it is not known."""
+
+
+def radius_mm(ball: Ball) -> float:
+    """Half the diameter; 5 mm where the diameter is not known (not above zero).
+
+    >>> radius_mm(Nodule("scan", (0.0, 0.0, 0.0), 8.0)), radius_mm(Nodule("scan", (0.0, 0.0, 0.0), -1.0))
+    (4.0, 5.0)
+    """
+    return (ball.diameter_mm if ball.diameter_mm > 0 else DEFAULT_DIAMETER_MM) / 2
+
+
+def distances_mm(found: Sequence[Placed], balls: Sequence[Ball]) -> Floats:
+    """Distance of each candidate (rows) to the centre of each ball (columns)."""
+    places = np.array([one.centre for one in found], np.float64).reshape(-1, 3)
+    centres = np.array([ball.centre for ball in balls], np.float64).reshape(-1, 3)
+    return np.asarray(np.linalg.norm(places[:, None] - centres[None], axis=2))
+
+
+def hits(found: Sequence[Placed], balls: Sequence[Ball]) -> NDArray[np.bool_]:
+    """Whether each candidate (rows) lies within the radius of each ball (columns): LUNA16's rule of a hit."""
+    return distances_mm(found, balls) < np.array([radius_mm(ball) for ball in balls])
 
 
 @dataclass(frozen=True)
@@ -117,18 +149,18 @@ def froc(
     names = tuple(sorted({*found, *true, *excluded}) if scans is None else scans)
     if not names or len(set(names)) != len(names):
         raise HilumError(f"FROC needs a list of different scans; found {len(names)} names")
-    hits: list[Hit] = []
+    judged: list[Hit] = []
     false: list[Candidate] = []
     doubles = irrelevant = 0
     for name in names:
         best = sorted(found[name], key=lambda candidate: -candidate.probability)[:most_per_scan]
-        near = _within(best, true[name])
-        hits += [_hit(nodule, best, near[:, n]) for n, nodule in enumerate(true[name])]
+        near = hits(best, true[name])
+        judged += [_hit(nodule, best, near[:, n]) for n, nodule in enumerate(true[name])]
         doubles += int(np.maximum(near.sum(axis=0) - 1, 0).sum())
-        beside = _within(best, excluded[name]).any(axis=1) & ~near.any(axis=1)
+        beside = hits(best, excluded[name]).any(axis=1) & ~near.any(axis=1)
         irrelevant += int(beside.sum())
         false += [best[i] for i in np.flatnonzero(~beside & ~near.any(axis=1))]
-    return _curve(names, hits, false, doubles, irrelevant)
+    return _curve(names, judged, false, doubles, irrelevant)
 
 
 def summarise_detection(
@@ -166,14 +198,12 @@ def summarise_detection(
     }
 
 
-class _Placed(Protocol):
+class _OfScan(Placed, Protocol):
     @property
     def scan(self) -> str: ...
-    @property
-    def centre(self) -> tuple[float, float, float]: ...
 
 
-_P = TypeVar("_P", bound=_Placed)
+_P = TypeVar("_P", bound=_OfScan)
 
 
 def _by_scan(items: Iterable[_P]) -> defaultdict[str, list[_P]]:
@@ -185,20 +215,12 @@ def _by_scan(items: Iterable[_P]) -> defaultdict[str, list[_P]]:
     return grouped
 
 
-def _within(candidates: Sequence[Candidate], nodules: Sequence[Nodule]) -> NDArray[np.bool_]:
-    """Whether each candidate (rows) lies within the radius of each nodule (columns)."""
-    centres = np.array([nodule.centre for nodule in nodules], np.float64).reshape(-1, 3)
-    places = np.array([candidate.centre for candidate in candidates], np.float64).reshape(-1, 3)
-    squared = ((places[:, None] - centres[None]) ** 2).sum(axis=2)
-    return np.asarray(squared < np.array([nodule.radius_mm for nodule in nodules]) ** 2)
-
-
 def _hit(nodule: Nodule, candidates: Sequence[Candidate], near: NDArray[np.bool_]) -> Hit:
     """Candidates come most probable first."""
     if not near.any():
         return Hit(nodule, None, float("nan"))
     candidate = candidates[int(np.argmax(near))]
-    return Hit(nodule, candidate, float(np.linalg.norm(np.subtract(candidate.centre, nodule.centre))))
+    return Hit(nodule, candidate, float(distances_mm([candidate], [nodule])[0, 0]))
 
 
 def _curve(

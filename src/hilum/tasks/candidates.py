@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hilum.ct.blobs import find_blobs
 from hilum.ct.candidates import Candidate, find_candidates
 from hilum.planning.plan import DetectionPlan
-from hilum.scoring.detection import DEFAULT_DIAMETER_MM
+from hilum.scoring.detection import distances_mm, hits
 from hilum.study.study import Mark
 from hilum.tasks.scans import Scan
 
@@ -76,32 +76,24 @@ def combined(first: float, second: float) -> float:
 def status_of(found: Sequence[Candidate], nodules: Sequence[Mark], others: Sequence[Mark]) -> list[Status]:
     """The status of each candidate by the rules of LUNA16 (`hilum.scoring.detection`)."""
     best: dict[int, int] = {}
-    hits = [_hits(one, nodules) for one in found]
+    near = [_near(one, nodules) for one in found]
     for at in sorted(range(len(found)), key=lambda index: -found[index].probability):
-        for nodule in hits[at]:
+        for nodule in near[at]:
             best.setdefault(nodule, at)
-    return [_status(at, hits[at], best, one, others) for at, one in enumerate(found)]
+    return [_status(at, near[at], best, one, others) for at, one in enumerate(found)]
 
 
 def _status(
-    at: int, hits: dict[int, float], best: dict[int, int], one: Candidate, others: Sequence[Mark]
+    at: int, near: dict[int, float], best: dict[int, int], one: Candidate, others: Sequence[Mark]
 ) -> Status:
-    own = [nodule for nodule in hits if best[nodule] == at]
-    if hits:
-        nodule = min(own or hits, key=lambda number: hits[number])
-        return Status("hit" if own else "double", nodule, hits[nodule])
-    return Status("ignored" if _hits(one, others) else "false")
+    own = [nodule for nodule in near if best[nodule] == at]
+    if near:
+        nodule = min(own or near, key=lambda number: near[number])
+        return Status("hit" if own else "double", nodule, near[nodule])
+    return Status("ignored" if hits([one], others).any() else "false")
 
 
-def _hits(one: Candidate, marks: Sequence[Mark]) -> dict[int, float]:
-    """Marks whose radius holds the candidate's centre, with the distance in mm."""
-    away = {
-        number: float(np.linalg.norm(np.subtract(one.centre, mark.centre)))
-        for number, mark in enumerate(marks)
-    }
-    return {number: distance for number, distance in away.items() if distance < radius_mm(marks[number])}
-
-
-def radius_mm(mark: Mark) -> float:
-    """Half the diameter, 5 mm where it is not known."""
-    return (mark.diameter_mm if mark.diameter_mm > 0 else DEFAULT_DIAMETER_MM) / 2
+def _near(one: Candidate, marks: Sequence[Mark]) -> dict[int, float]:
+    """Marks the candidate hits, with the distance in mm."""
+    away = distances_mm([one], marks)[0]
+    return {int(number): float(away[number]) for number in np.flatnonzero(hits([one], marks))}

@@ -18,9 +18,10 @@ from hilum.ct.planting import planted, turned, visible
 from hilum.image.image import Image
 from hilum.inference.predictor import make_predictor
 from hilum.planning.plan import Plan
+from hilum.scoring.detection import radius_mm
 from hilum.study.masks import read_case_image
 from hilum.study.study import Case, Mark, Study
-from hilum.tasks.candidates import candidates_in, radius_mm, status_of
+from hilum.tasks.candidates import candidates_in, status_of
 from hilum.tasks.scans import Scan, nodule_marks, other_marks, read_scan
 from hilum.training.budget import MOST_FOLLOWED
 from hilum.training.prepare import normalise

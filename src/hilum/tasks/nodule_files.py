@@ -16,8 +16,7 @@ from hilum.ct.pictures import montage, three_planes
 from hilum.files import whole_file
 from hilum.image.image import Image
 from hilum.image.volume import write_volume
-from hilum.scoring.detection import RATES, Froc, summarise_detection
-from hilum.study.study import Mark
+from hilum.scoring.detection import RATES, Froc, distances_mm, hits, summarise_detection
 from hilum.tasks.candidates import Status, status_of
 from hilum.tasks.findings import Findings, at_threshold
 from hilum.tasks.nodule_masks import Part, ball_part
@@ -82,7 +81,7 @@ def nodule_rows(
     """Rows of nodules.csv of one scan: each true mark, measured, and what hit it."""
     rows = []
     for number, mark in enumerate(nodule_marks(found.case)):
-        best = next((one for one in judged if one[2].name == "hit" and _hits(one[0], mark)), None)
+        best = next((one for one in judged if one[2].name == "hit" and hits([one[0]], [mark])), None)
         part = ball_part(image, mark)
         seen = measure_part(number, part.mask, part.box, image, lungs)
         probability = best[0].probability if best else None
@@ -95,7 +94,7 @@ def nodule_rows(
                 "diameter_mm": mark.diameter_mm,
                 "found": int(probability is not None and probability >= threshold),
                 "probability": probability,
-                "distance_mm": _away(best[0], mark) if best else None,
+                "distance_mm": float(distances_mm([best[0]], [mark])[0, 0]) if best else None,
                 **{key: getattr(seen, key) for key in ("volume_mm3", "mean_hu", "side", "wall_mm")},
             }
         )
@@ -134,7 +133,7 @@ def case_row(
 ) -> Row:
     """The row of one scan in cases.csv."""
     above = [(one, state) for one, _, state in judged if one.probability >= threshold]
-    hits = [one for one, state in above if state.name == "hit"]
+    found_by = [one for one, state in above if state.name == "hit"]
     marks = nodule_marks(found.case)
     return {
         "case": found.case.name,
@@ -142,7 +141,7 @@ def case_row(
         "fold": found.fold,
         "threshold": threshold,
         "nodules": len(marks),
-        "found": sum(any(_hits(one, mark) for one in hits) for mark in marks),
+        "found": int(hits(found_by, marks).any(axis=0).sum()),
         "false_positives": sum(state.name == "false" for _, state in above),
         "candidates": len(judged),
         "lungs_l": round(lungs.volume_l, 3),
@@ -231,11 +230,3 @@ def write_picture(
 
 def _place(centre: Sequence[float]) -> Row:
     return {f"coord{axis}": round(float(at), 4) for axis, at in zip("XYZ", centre, strict=True)}
-
-
-def _away(one: Candidate, mark: Mark) -> float:
-    return float(np.linalg.norm(np.subtract(one.centre, mark.centre)))
-
-
-def _hits(one: Candidate, mark: Mark) -> bool:
-    return _away(one, mark) < mark.diameter_mm / 2

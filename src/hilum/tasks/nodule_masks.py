@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hilum.ct.candidates import Candidate
-from hilum.ct.coordinates import spacing_mm, world_to_voxel
-from hilum.ct.grids import Box, sampled
+from hilum.ct.coordinates import Box, ball_box, world_to_voxel
+from hilum.ct.grids import sampled
 from hilum.ct.marks import adaptive_mask, ball_mask
 from hilum.image.image import Image
 from hilum.study.study import Mark
@@ -43,15 +43,12 @@ def part_of(
     centre is always in.
     """
     middle = world_to_voxel(image, one.centre)
-    reach = np.maximum(one.diameter_mm, _LEAST_REACH_MM) / spacing_mm(image)
-    size = np.array(image.shape)
-    low = np.clip(np.floor(middle - reach), 0, size - 1).astype(int)
-    high = np.clip(np.ceil(middle + reach) + 1, low + 1, size).astype(int)
-    box: Box = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
+    box = ball_box(image, one.centre, max(one.diameter_mm, _LEAST_REACH_MM))
     places = [
         _working(part, whole, n) for part, whole, n in zip(box, scan.box, probability.shape, strict=True)
     ]
     values = sampled(probability, places)
+    low, high = (np.array([getattr(part, end) for part in box]) for end in ("start", "stop"))
     centre = tuple(np.clip(np.rint(middle).astype(int), low, high - 1) - low)
     if float(values[tuple(slice(max(0, at - 1), at + 2) for at in centre)].max()) < weakest:
         return Part(box, adaptive_mask(image, [Mark(one.centre, one.diameter_mm)])[box])
@@ -76,11 +73,7 @@ def _around(values: NDArray[np.float32], centre: tuple[int, ...], share: float) 
 
 def ball_part(image: Image, mark: Mark) -> Part:
     """A mark's ball as a part of the scan."""
-    spacing = spacing_mm(image)
-    middle, reach = world_to_voxel(image, mark.centre), mark.diameter_mm / 2 / spacing + 2
-    low = np.clip(np.floor(middle - reach), 0, np.array(image.shape) - 1).astype(int)
-    high = np.clip(np.ceil(middle + reach) + 1, low + 1, image.shape).astype(int)
-    box: Box = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
+    box = ball_box(image, mark.centre, mark.diameter_mm / 2, margin=2)
     return Part(box, ball_mask(image, [mark])[box])
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hilum.ct.classic_lungs import classic_lung_mask
-from hilum.ct.coordinates import inside, spacing_mm
-from hilum.ct.grids import Box, box_around, regridded
+from hilum.ct.coordinates import Box, inside, spacing_mm
+from hilum.ct.grids import box_around, regridded
 from hilum.ct.hounsfield import AIR_HU, clean_array
 from hilum.ct.lungs import Lungs, lung_mask
 from hilum.ct.marks import adaptive_mask, ball_mask, slices_mask

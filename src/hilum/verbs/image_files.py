@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hilum.errors import HilumError
-from hilum.study.listing import Listing, list_with_zarrs
-from hilum.study.names import SLICE_SUFFIXES, is_image, suffix
+from hilum.study.listing import list_with_zarrs
+from hilum.study.names import is_image
+from hilum.study.slices import dicom_slices
 from hilum.study.study import Source
 
 if TYPE_CHECKING:
     from hilum.image.dicom import Series
-
-FIRST_LOOK = 8
 
 
 def image_sources(folder: Path) -> list[Source]:
@@ -24,44 +23,17 @@ def image_sources(folder: Path) -> list[Source]:
     Other images in the folder of a series, such as an annotation's NIfTI volume, are images all the same.
     """
     listing, zarrs = list_with_zarrs(folder)
-    bare = _bare_slices(listing)
-    dicoms = {path for path in listing.files if path in bare or suffix(path) in SLICE_SUFFIXES}
+    dicoms = dicom_slices(listing)
     number = Counter(path.parent for path in dicoms)
     found = {parent: _stack(listing.path(parent)) for parent, slices in number.items() if slices > 1}
     stacks = {parent: stack for parent, stack in found.items() if stack}
     files = [
         Source(listing.path(path))
         for path in listing.files
-        if (is_image(path) or path in bare) and not (path in dicoms and path.parent in stacks)
+        if (is_image(path) or path in dicoms) and not (path in dicoms and path.parent in stacks)
     ]
     in_order = sorted(stacks.values(), key=lambda stack: stack.path)
     return [*in_order, *files, *(Source(path) for path in zarrs)]
-
-
-def _bare_slices(listing: Listing) -> set[PurePosixPath]:
-    """DICOM files by their signature, where names have no suffix, as hospitals export them (IM0001).
-
-    Of each folder a few files are looked at, and all where one of them is DICOM.
-    """
-    others: dict[PurePosixPath, list[PurePosixPath]] = {}
-    for path in listing.files:
-        if not is_image(path) and path.name.lower() != "dicomdir":
-            others.setdefault(path.parent, []).append(path)
-    return {
-        path
-        for paths in others.values()
-        if any(_is_dicom(listing.path(path)) for path in paths[:FIRST_LOOK])
-        for path in paths
-        if _is_dicom(listing.path(path))
-    }
-
-
-def _is_dicom(file: Path) -> bool:
-    try:
-        with file.open("rb") as handle:
-            return handle.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
 
 
 def _stack(folder: Path) -> Source | None:

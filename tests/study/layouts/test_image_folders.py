@@ -39,6 +39,29 @@ def test_a_folder_of_slices_is_one_image_with_its_mask(tmp_path, split):
     assert not any("not part of this layout" in finding.message for finding in study.findings)
 
 
+@pytest.mark.parametrize("mask", ["P1", "P1/scan_of_P1"])
+def test_folders_of_series_are_scans_named_by_their_mask(tmp_path, mask):
+    for name in ("P1", "P2", "P10"):
+        write_scan(tmp_path / "images" / name / f"scan_of_{name}", series=f"1.2.{name[1:]}")
+        write_mask(tmp_path / "masks" / f"{mask.replace('P1', name)}.nii.gz")
+    study = open_study(tmp_path)
+    assert len(study.cases) == 3
+    assert ["P1" in case.name for case in study.cases] == [True, False, True]
+    assert [case.image.path.parts[len(tmp_path.parts) + 1] for case in study.cases] == ["P1", "P2", "P10"]
+    masks, _ = read_masks(study.cases[0], study.targets, SHAPE)
+    assert masks.sum() == 20
+
+
+def test_slices_without_a_suffix_are_a_scan(tmp_path):
+    for name in ("P1", "P2"):
+        for z in range(SHAPE[0]):
+            write_slice(tmp_path / "images" / name / f"IM{z:04}", z, SHAPE[1:], (0.5, 0.5), f"1.2.{name[1]}")
+        write_mask(tmp_path / "masks" / f"{name}.nii.gz")
+    study = open_study(tmp_path)
+    assert [case.name for case in study.cases] == ["P1", "P2"]
+    assert study.findings == ()
+
+
 def test_slices_with_masks_of_their_own_stay_images(tmp_path, save, disc):
     write_scan(tmp_path / "images" / "P1")
     for z in range(SHAPE[0]):

@@ -7,7 +7,8 @@ import io
 from pathlib import Path
 
 from hilum.study.listing import Listing
-from hilum.study.names import SLICE_SUFFIXES, is_image_word, is_mask_word, listed, natural, suffix
+from hilum.study.names import is_image_word, is_mask_word, listed, natural, suffix
+from hilum.study.slices import dicom_slices
 
 _HEAD = 100_000
 
@@ -38,8 +39,9 @@ def _names_hint(listing: Listing) -> str:
 
 def _series_hint(listing: Listing) -> str:
     """How to say that a folder of DICOM slices is one image, with its mask where there is one."""
-    slices = [path for path in listing.images if suffix(path) in SLICE_SUFFIXES and len(path.parts) > 1]
-    masks = [path for path in listing.images if suffix(path) not in SLICE_SUFFIXES]
+    dicom = dicom_slices(listing)
+    slices = [path for path in listing.files if path in dicom and len(path.parts) > 1]
+    masks = [path for path in listing.images if path not in dicom]
     if not slices or not masks:
         return ""
     folder = slices[0].parent

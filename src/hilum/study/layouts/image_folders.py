@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from hilum.study.layouts.pairs import Key, Keyed, image_key, keyed, paired_study, partnered
 from hilum.study.listing import Listing
 from hilum.study.names import (
     DEFAULT_TARGET,
-    SLICE_SUFFIXES,
+    is_image,
     is_image_word,
     is_mask_word,
     stem,
-    suffix,
     without_mask_suffix,
 )
+from hilum.study.slices import dicom_slices
 from hilum.study.study import Study
 
 # A file and where in its path the folder lies that says images or masks.
@@ -25,31 +25,49 @@ Placed = tuple[PurePosixPath, int]
 def recognise(listing: Listing) -> Study | None:
     """The study where folders named for images and for masks hold files of the same names.
 
-    A folder of DICOM slices is one image where a mask is named as the folder is.
+    A folder of DICOM slices, or of such folders, is one image where a mask is named as the folder is.
     """
-    placed = [
-        (path, _position(path, is_mask_word), _position(path, is_image_word)) for path in listing.images
-    ]
-    masks = [(path, mask) for path, mask, _ in placed if mask is not None]
-    files = [(path, image) for path, mask, image in placed if mask is None and image is not None]
-    return _paired(listing, _by_name(files, masks), masks) or _paired(listing, _by_series(files), masks)
+    masks = [(path, at) for path in listing.images if (at := _position(path, is_mask_word)) is not None]
+    if not masks:
+        return None
+    wanted = {key for path, position in masks for _, key in _candidates(path, position)}
+    by_name = partnered(
+        ((image_key(path, position), path) for path, position in _images(listing.images)), wanted
+    )
+    return _paired(listing, by_name, masks) or _paired(listing, _by_series(listing, wanted), masks)
 
 
-def _by_name(files: Sequence[Placed], masks: Sequence[Placed]) -> Keyed:
-    known = {key for path, position in masks for _, key in _candidates(path, position)}
-    return partnered(((image_key(path, position), path) for path, position in files), known)
+def _images(paths: Iterable[PurePosixPath]) -> Iterator[Placed]:
+    for path in paths:
+        position = _position(path, is_image_word)
+        if position is not None and _position(path, is_mask_word) is None:
+            yield path, position
 
 
-def _by_series(files: Sequence[Placed]) -> Keyed:
-    """Images by key, where the folder of DICOM slices inside the images' folder stands for them."""
+def _by_series(listing: Listing, wanted: Collection[Key]) -> Keyed:
+    """Images by key, where a folder of DICOM slices inside the images' folder stands for them."""
+    slices = dicom_slices(listing)
     result: dict[Key, tuple[PurePosixPath, ...]] = {}
-    for path, position in files:
-        if suffix(path) not in SLICE_SUFFIXES:
+    for path, position in _images(path for path in listing.files if path in slices or is_image(path)):
+        if path not in slices:
             result[image_key(path, position)] = (path,)
         elif len(path.parts) > position + 2:
-            folders = [part for index, part in enumerate(path.parent.parts) if index != position]
-            result[tuple(folders)] = (path.parent,)
+            folder = _scan_folder(path, position, wanted)
+            result[_folder_key(folder, position)] = (folder,)
     return result
+
+
+def _scan_folder(path: PurePosixPath, position: int, wanted: Collection[Key]) -> PurePosixPath:
+    """The innermost folder around a slice that a mask is named for; the slice's own where there is none.
+
+    Archives lay scans as PATIENT/STUDY/SERIES/*.dcm, and masks are named for any of these.
+    """
+    inner = [folder for folder in path.parents if len(folder.parts) > position + 1]
+    return next((folder for folder in inner if _folder_key(folder, position) in wanted), inner[0])
+
+
+def _folder_key(folder: PurePosixPath, position: int) -> Key:
+    return tuple(part for index, part in enumerate(folder.parts) if index != position)
 
 
 def _paired(listing: Listing, images: Keyed, masks: Sequence[Placed]) -> Study | None:
