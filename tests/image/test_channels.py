@@ -37,3 +37,10 @@ def test_volumes_are_turned_plane_by_plane(orientation):
 def test_opaque_alpha_of_a_flat_picture_is_left_out():
     array = np.full((4, 5, 5), 255, np.uint8)
     assert drop_alpha(array)[0].shape == (3, 5, 5)
+
+
+def test_the_alpha_of_a_flat_picture_is_read_where_something_or_nothing_is_drawn_in_it():
+    array = np.full((4, 5, 5), 255, np.uint8)
+    for drawn in (np.eye(5, dtype=np.uint8), np.zeros((5, 5), np.uint8)):
+        array[3] = drawn
+        assert np.array_equal(drop_alpha(array)[0], drawn[None])

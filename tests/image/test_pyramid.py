@@ -231,3 +231,24 @@ def test_huge_is_a_matter_of_size_and_kind(tmp_path, monkeypatch):
     assert is_huge(path)
     assert not is_huge(tmp_path / "missing.tif")
     assert not is_huge(tmp_path / "a.png")
+
+
+def test_windows_of_one_transparent_picture_have_the_same_channels(tmp_path):
+    picture = np.full((64, 64, 4), 255, np.uint8)
+    picture[:32, :, 3] = 0
+    picture[40:50, 40:50, :3] = 7
+    tifffile.imwrite(
+        tmp_path / "a.tif", picture, photometric="rgb", extrasamples=["unassalpha"], tile=(16, 16)
+    )
+    check(tmp_path / "a.tif", np.moveaxis(picture[..., :3], -1, 0))
+
+
+def test_a_mask_of_imagej_keeps_its_values_in_windows(tmp_path):
+    values = PLANES[0] // 128 * np.uint8(255)
+    tifffile.imwrite(tmp_path / "a.tif", values, imagej=True, photometric="miniswhite")
+    with open_pyramid(tmp_path / "a.tif", mask=True) as pyramid:
+        assert (pyramid.read_window(0, 0, *pyramid.shape)[0] == values).all()
+        assert not pyramid.notes
+    with open_pyramid(tmp_path / "a.tif") as pyramid:
+        assert (pyramid.read_window(0, 0, *pyramid.shape)[0] == 255 - values).all()
+        assert any("inverted" in note for note in pyramid.notes)

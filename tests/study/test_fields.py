@@ -106,3 +106,30 @@ def test_huge_images_are_trained_on(slides, quick, tmp_path):
     assert run.summary()["targets"]
     for fold in run.splits.folds:
         assert not {name[:2] for name in fold.train} & {name[:2] for name in fold.test}
+
+
+def test_fields_of_a_mask_of_imagej_are_not_inverted(slides):
+    for at in range(4):
+        mask = slide(at)[1] * np.uint8(255)
+        tifffile.imwrite(slides / "masks" / f"s{at}_x.tif", mask, imagej=True, photometric="miniswhite")
+    for case in understand(slides).cases:
+        y, x = (int(part[1:]) for part in case.name.split("-")[1:])
+        masks, _ = read_masks(case, ("target",), (130, 130))
+        assert (masks[0] == slide(int(case.name[1]))[1][y : y + 130, x : x + 130]).all()
+
+
+def test_fields_of_a_mask_with_white_as_0_are_inverted_with_a_warning(slides):
+    for at in range(4):
+        tifffile.imwrite(
+            slides / "masks" / f"s{at}_x.tif",
+            255 - slide(at)[1] * np.uint8(255),
+            photometric="miniswhite",
+            metadata=None,
+            software="scanner",
+        )
+    study = understand(slides)
+    assert any("WhiteIsZero" in finding.message for finding in study.findings)
+    case = study.cases[0]
+    y, x = (int(part[1:]) for part in case.name.split("-")[1:])
+    masks, _ = read_masks(case, ("target",), (130, 130))
+    assert (masks[0] == slide(int(case.name[1]))[1][y : y + 130, x : x + 130]).all()

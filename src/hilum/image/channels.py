@@ -23,11 +23,11 @@ def drop_alpha(array: NDArray[Any]) -> tuple[NDArray[Any], str]:
     """The colour of (C + 1, ...) without its last channel, and a note.
 
     Where the colour is one flat value and the alpha is not, the picture is drawn in the alpha, and that
-    is returned (1, ...).
+    is returned (1, ...); so it is where the alpha is 0 throughout, as nothing was drawn.
     """
     colour, alpha = array[:-1], array[-1:]
     flat = all(bool((channel == channel.flat[0]).all()) for channel in colour)
-    if flat and bool((alpha != alpha.flat[0]).any()):
+    if flat and (not alpha.any() or bool((alpha != alpha.flat[0]).any())):
         return alpha, "the picture is in its alpha channel, which was read as grey"
     return colour, "an alpha channel was left out"
 

@@ -20,12 +20,12 @@ def field_entry(y: int, x: int, h: int, w: int) -> str:
     return f"field {y},{x} {h}x{w}"
 
 
-def read_field(path: Path, entry: str | None = None) -> Image:
-    """A window of a huge image as an Image of its own, with its spacing; all of it without an entry.
+def read_field(path: Path, entry: str | None = None, mask: bool = False) -> Image:
+    """A window of a huge image, or `mask`, as an Image of its own, with its spacing; all without an entry.
 
     Raises ImageError where the file has no such window, or cannot be read window by window.
     """
-    with open_pyramid(path) as pyramid:
+    with open_pyramid(path, mask) as pyramid:
         y, x, h, w = _box(pyramid, entry)
         check_size(path, (pyramid.channels, h, w), pyramid.dtype.itemsize, pixels=True)
         return Image(pyramid.read_window(y, x, h, w), pyramid.spacing, path, notes=pyramid.notes)

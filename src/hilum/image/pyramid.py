@@ -142,9 +142,10 @@ def can_window(path: Path | str) -> bool:
     return is_zarr(path) or Path(path).name.lower().endswith(TIFF_SUFFIXES)
 
 
-def open_pyramid(path: Path | str) -> Pyramid:
+def open_pyramid(path: Path | str, mask: bool = False) -> Pyramid:
     """Open a TIFF, BigTIFF, OME-TIFF, SVS-like pyramid or an OME-Zarr folder for reading window by window.
 
+    A `mask` keeps its values as `read_mask` keeps them.
     Raises ImageError for other formats, for stacks of planes or times, for palettes, and for files whose
     strips, tiles or chunks are too large to be decoded one by one.
     """
@@ -160,7 +161,7 @@ def open_pyramid(path: Path | str) -> Pyramid:
         )
     from hilum.image.tiff_windows import open_tiff
 
-    return open_tiff(path)
+    return open_tiff(path, mask)
 
 
 def is_huge(path: Path | str) -> bool:

@@ -110,7 +110,7 @@ def _read_as(path: Path, entry: str | None, index: int | None, mask: bool) -> Im
     if is_field(entry) or is_zarr(path):
         from hilum.image.fields import read_field
 
-        return read_field(path, entry)
+        return read_field(path, entry, mask)
     reader, notes = choose_reader(path)
     with decoding(path, reader.name):
         read = reader.read_mask if mask and reader.read_mask is not None else reader.read

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hilum.errors import ImageError
 from hilum.image.limits import decoding, shown
 from hilum.image.pyramid import SEGMENT_BYTES, Pyramid, make_levels
-from hilum.image.tiff_colours import PALETTE, channels_of, stored_orientation, to_colours
+from hilum.image.tiff_colours import CMYK, PALETTE, YCBCR, channels_of, stored_orientation, to_colours
 from hilum.image.tiff_directories import check_directories
 from hilum.image.tiff_spacing import read_spacing
 
@@ -45,19 +45,20 @@ class _Segments:
             self.size -= self.kept.popitem(last=False)[1].nbytes
 
 
-def open_tiff(path: Path) -> Pyramid:
+def open_tiff(path: Path, mask: bool = False) -> Pyramid:
     """The first image of a TIFF file with its smaller levels, to be read window by window.
 
+    A `mask` keeps its values where white is 0 by its writer's habit.
     Raises ImageError for damaged files, stacks, palettes and segments that are too large.
     """
     with decoding(path, "TIFF"), contextlib.ExitStack() as stack:
         check_directories(path)
-        found = _pyramid(path, stack.enter_context(tifffile.TiffFile(path, _multifile=False)))
+        found = _pyramid(path, stack.enter_context(tifffile.TiffFile(path, _multifile=False)), mask)
         stack.pop_all()
         return found
 
 
-def _pyramid(path: Path, tif: Any) -> Pyramid:
+def _pyramid(path: Path, tif: Any, mask: bool) -> Pyramid:
     series = tif.series[0] if tif.series else None
     if series is None or series.dtype is None or series.dtype.kind not in "buif":
         found = series.dtype if series else "no"
@@ -80,6 +81,15 @@ def _pyramid(path: Path, tif: Any) -> Pyramid:
     for level in chosen:
         _check(path, level)
     segments, channels = _Segments(), _channels(series)
+    # pixels of one bit at this size are a mask, whatever they are opened as
+    mask = mask or series.dtype == bool
+
+    # an alpha is left out unseen: one window does not tell what it is for, and all need the same channels
+    shown_samples = channels if page.photometric in (CMYK, YCBCR) else channels_of(page, channels)
+
+    def coloured(array: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
+        pixels, _, told = to_colours(path, page, array[:shown_samples], mask)
+        return pixels, told
 
     def read(level: int, y: int, x: int, h: int, w: int) -> NDArray[Any]:
         parts = [
@@ -87,10 +97,10 @@ def _pyramid(path: Path, tif: Any) -> Pyramid:
             for at, each in enumerate(_pages(chosen[level]))
         ]
         array = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        # pixels of one bit at this size are a mask; other pixels may be an image's
-        return np.ascontiguousarray(to_colours(path, page, array, mask=array.dtype == bool)[0])
+        return np.ascontiguousarray(coloured(array)[0])
 
     spacing, notes = read_spacing(tif, page, False)
+    notes += coloured(np.zeros((channels, 1, 1), series.dtype))[1]
     dtype = np.dtype(np.uint8) if series.dtype == bool else np.dtype(series.dtype).newbyteorder("=")
     return Pyramid(path, channels_of(page, channels), dtype, spacing, kept, read, tif.close, notes)
 

@@ -77,7 +77,7 @@ def _marked(case: Case, source: Source, shape: tuple[int, int], small: tuple[int
             f"{source}: its image {case.image} is read in fields, and so must be its mask; save it as a "
             "tiled TIFF of the same size"
         )
-    with open_pyramid(source.path) as pyramid:
+    with open_pyramid(source.path, mask=True) as pyramid:
         if pyramid.shape != shape:
             raise StudyError(
                 f"{source} is {pyramid.shape[1]} x {pyramid.shape[0]} pixels but its image {case.image} is "
