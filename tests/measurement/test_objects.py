@@ -109,3 +109,48 @@ def test_a_huge_picture_is_no_mask(tmp_path, monkeypatch):
     with pytest.raises(HilumError, match="3 channels") as caught:
         measure_files([tmp_path / "a.tif", tmp_path / "b.tif"])
     assert "are these masks" in str(caught.value)
+
+
+@pytest.fixture
+def huge(monkeypatch):
+    """All TIFF files count as huge."""
+    monkeypatch.setattr("hilum.image.pyramid.WHOLE_PIXELS", 1)
+
+
+def test_huge_masks_of_imagej_are_not_inverted(tmp_path, disc, huge, caplog):
+    mask = disc().astype(np.uint8) * 255
+    tifffile.imwrite(tmp_path / "a.tif", mask, imagej=True, photometric="miniswhite")
+    assert measure_files([tmp_path / "a.tif"])[0][0]["pixels"] == disc().sum()
+    assert "WhiteIsZero" not in caplog.text
+
+
+def test_other_huge_masks_with_white_as_0_are_inverted_with_a_warning(tmp_path, disc, huge, caplog):
+    mask = 255 - disc().astype(np.uint8) * 255
+    tifffile.imwrite(tmp_path / "a.tif", mask, photometric="miniswhite", metadata=None, software="scanner")
+    assert measure_files([tmp_path / "a.tif"])[0][0]["pixels"] == disc().sum()
+    assert "WhiteIsZero" in caplog.text
+
+
+def test_huge_files_of_one_folder_are_coded_together(tmp_path, disc, huge):
+    one, two = disc(centre=(20, 20), radius=9), disc(centre=(44, 44), radius=9)
+    tifffile.imwrite(tmp_path / "a.tif", (one + 2 * two).astype(np.uint8))
+    tifffile.imwrite(tmp_path / "b.tif", 2 * two.astype(np.uint8))
+    rows = measure_files([tmp_path])[0]
+    assert [(row["case"], row["target"], row["pixels"]) for row in rows] == [
+        ("a", "index-1", one.sum()),
+        ("a", "index-2", two.sum()),
+        ("b", "index-1", 0),
+        ("b", "index-2", two.sum()),
+    ]
+
+
+def test_one_damaged_huge_file_does_not_hide_the_others(tmp_path, disc, huge):
+    tifffile.imwrite(tmp_path / "a.tif", disc().astype(np.uint8), compression="zlib")
+    whole = tmp_path / "b.tif"
+    tifffile.imwrite(whole, disc().astype(np.uint8), compression="zlib")
+    content = bytearray(whole.read_bytes())
+    content[-20:] = bytes(20)
+    whole.write_bytes(content)
+    with pytest.raises(HilumError, match=r"b\.tif") as caught:
+        measure_files([tmp_path])
+    assert "a.tif" not in str(caught.value)

@@ -172,6 +172,26 @@ def test_targets_in_one_file_keep_their_values(shared, disc):
     assert not desk.easel.open("a", two).mask[30, 40]
 
 
+def test_a_file_keeps_its_own_value_where_others_write_the_target_with_another(
+    tmp_path, write, desk_of, disc
+):
+    """Some masks are 0 and 255, others a palette of two."""
+    folder = write(tmp_path / "s", {"images/a.png": 0, "images/b.png": 1})
+    (folder / "masks").mkdir()
+    drawn = disc(SIZE, (12, 12), 6).astype(np.uint8)
+    Pillow.fromarray(drawn * 255).save(folder / "masks/a.png")
+    palette = Pillow.fromarray(drawn, mode="P")
+    palette.putpalette([0, 0, 0, 255, 255, 255])
+    palette.save(folder / "masks/b.png")
+    desk = desk_of(folder)
+    for name in "ab":
+        painted(desk, name, "target", disc(SIZE, (30, 40), 5))
+    for name, value in (("a", 255), ("b", 1)):
+        found = np.asarray(Pillow.open(folder / f"masks/{name}.png"))
+        assert set(np.unique(found)) == {0, value}
+        assert found[30, 40] == value
+
+
 def test_masks_of_0_and_1_stay_so(tmp_path, write, desk_of, mask):
     folder = write(tmp_path / "s", {"images/a.png": 0, "images/b.png": 1})
     (folder / "masks").mkdir()

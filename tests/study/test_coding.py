@@ -2,9 +2,12 @@ import io
 
 import numpy as np
 import pytest
+import SimpleITK
 import tifffile
 from PIL import Image as Pillow
+from scipy.ndimage import zoom
 
+from hilum.errors import ImageError
 from hilum.image.readers import read_image
 from hilum.study.coding import find_coding, looks_like_mask
 from hilum.study.inside import inside, open_mask
@@ -226,3 +229,151 @@ def test_other_masks_with_white_as_0_are_inverted_with_a_warning(tmp_path, save,
     assert "2.tif" in caplog.text
     assert "WhiteIsZero" in coding.warnings[0]
     assert any("WhiteIsZero" in one.message for one in understand(tmp_path).findings)
+
+
+def one_target(*paths):
+    ((name, encoding),) = coding_of(*paths).parts
+    assert name == ""
+    return encoding
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_a_float_mask_is_cut_halfway_where_resizing_overshot(tmp_path, order):
+    mask = np.zeros((64, 64), np.float32)
+    mask[20:40, 20:40] = 1
+    np.save(tmp_path / "a.npy", zoom(mask, 4, order=order))
+    found = decoded(tmp_path / "a.npy", one_target(tmp_path / "a.npy"))
+    assert found.sum() == pytest.approx(80 * 80, rel=0.05)
+
+
+def test_labels_that_stray_from_whole_numbers_are_those_numbers(tmp_path, disc):
+    one, two = disc((64, 80), (20, 20), 9), disc((64, 80), (44, 60), 9)
+    np.save(tmp_path / "a.npy", (1.0000153 * one + 2 * two).astype(np.float32))
+    np.save(tmp_path / "b.npy", (0.9999 * one + 1.9999 * two).astype(np.float32))
+    parts = coding_of(tmp_path / "a.npy", tmp_path / "b.npy").parts
+    assert [encoding.value for _, encoding in parts] == [1, 2]
+    for name in ("a.npy", "b.npy"):
+        for (_, encoding), mask in zip(parts, (one, two), strict=True):
+            assert (decoded(tmp_path / name, encoding) == mask).all()
+
+
+def one_hot(disc):
+    one, two = disc((64, 80), (20, 20), 9), disc((64, 80), (44, 60), 9)
+    return np.stack([~(one | two), one, two])
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+@pytest.mark.parametrize("suffix", [".npy", ".tif", ".nii.gz"])
+def test_masks_of_several_channels_are_refused_by_name(tmp_path, disc, number, suffix):
+    channels = np.stack([*one_hot(disc), np.zeros((64, 80), bool)])[:number].astype(np.uint8)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".npy":
+        np.save(path, channels)
+    elif suffix == ".tif":
+        tifffile.imwrite(path, channels, ome=True, metadata={"axes": "CYX"}, photometric="minisblack")
+    else:
+        volume = np.repeat(channels[:, None], 5, axis=1)
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(volume, isVector=False), path)
+    coding = coding_of(path)
+    assert "no mask file could be read" in coding.doubt
+    assert f"a{suffix}: holds {number} channels" in coding.doubt
+    with pytest.raises(ImageError, match="one file a target, or one index a target in a single channel"):
+        decoded(path, coding.parts[0][1])
+
+
+def test_channels_that_are_no_background_are_refused_too(tmp_path, disc):
+    channels = one_hot(disc)
+    np.save(tmp_path / "a.npy", np.stack([0 * channels[0], *channels[1:]]).astype(np.uint8))
+    np.save(tmp_path / "b.npy", np.stack([*channels, 0 * channels[0]]).astype(np.uint8) * np.uint8(255))
+    for name in ("a.npy", "b.npy"):
+        with pytest.raises(ImageError, match="channels of uint8 that differ"):
+            decoded(tmp_path / name, Encoding("threshold", 0.5))
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_equal_channels_and_colours_are_read_as_before(tmp_path, save, disc, number):
+    mask = disc((64, 80))
+    np.save(tmp_path / "a.npy", np.stack([mask] * number).astype(np.float32))
+    assert (decoded(tmp_path / "a.npy", one_target(tmp_path / "a.npy")) == mask).all()
+    grey = np.stack([mask * np.uint8(255), np.full(mask.shape, 255, np.uint8)], -1)
+    assert (decoded(save(tmp_path / "la.png", grey), Encoding("threshold", 127.0)) == mask).all()
+    rgba = np.zeros((64, 80, 4), np.uint8)
+    rgba[mask] = (255, 0, 0, 255)
+    parts = dict(coding_of(save(tmp_path / "rgba.png", rgba)).parts)
+    assert (decoded(tmp_path / "rgba.png", parts["red"]) == mask).all()
+
+
+def test_an_empty_transparent_layer_is_an_empty_mask(tmp_path, save, disc):
+    mask = disc((64, 80))
+    paths = []
+    for number, drawn in enumerate((mask, np.zeros_like(mask))):
+        layer = np.full((64, 80, 4), 255, np.uint8)
+        layer[..., 3] = drawn * np.uint8(255)
+        paths.append(save(tmp_path / f"{number}.png", layer))
+    encoding = one_target(*paths)
+    assert (decoded(paths[0], encoding) == mask).all()
+    assert not decoded(paths[1], encoding).any()
+
+
+@pytest.mark.parametrize("odd", [[3, 41, 77], [0, 41, 77]])
+def test_masks_of_0_and_1_among_those_of_0_and_255_are_the_same_target(tmp_path, save, disc, odd):
+    """Whether they are in the sample that is looked at first or not."""
+    mask = disc((32, 32), (16, 16), 6)
+    paths = [save(tmp_path / f"{k:02d}.png", mask * np.uint8(1 if k in odd else 255)) for k in range(100)]
+    encoding = one_target(*paths)
+    assert all((decoded(path, encoding) == mask).all() for path in paths)
+
+
+@pytest.mark.parametrize("second", [BLACK + WHITE, [0, 0, 0, 128, 0, 0]])
+def test_palettes_among_masks_of_0_and_255_are_the_same_target(tmp_path, save, disc, second):
+    mask = disc((32, 32), (16, 16), 6)
+    paths = [save(tmp_path / f"{k}.png", mask * np.uint8(255)) for k in range(3)]
+    paths.append(save(tmp_path / "p.png", mask.astype(np.uint8), palette=second))
+    encoding = one_target(*paths)
+    assert all((decoded(path, encoding) == mask).all() for path in paths)
+
+
+def test_1_and_255_in_one_file_are_two_labels(tmp_path, save, disc):
+    array = disc((32, 32), (10, 10), 6) * np.uint8(255)
+    array[20:24, 20:24] = 1
+    paths = [save(tmp_path / "a.png", array), save(tmp_path / "b.png", np.minimum(array, 1))]
+    assert [name for name, _ in coding_of(*paths).parts] == ["index-1", "index-255"]
+
+
+def two_colours(disc):
+    red, green = disc((400, 400), (200, 150), 90), disc((400, 400), (200, 280), 70)
+    array = np.zeros((400, 400, 3), np.uint8)
+    array[red], array[green] = (255, 0, 0), (0, 255, 0)
+    return array, {"red": red & ~green, "green": green}
+
+
+@pytest.mark.parametrize("side", [150, 200, 300])
+@pytest.mark.parametrize("way", ["BOX", "BILINEAR", "BICUBIC", "LANCZOS"])
+def test_edges_blended_by_resizing_are_no_targets(tmp_path, save, disc, side, way):
+    array, masks = two_colours(disc)
+    small = Pillow.fromarray(array).resize((side, side), Pillow.Resampling[way])
+    path = save(tmp_path / "a.png", np.asarray(small))
+    coding = coding_of(path)
+    assert [name for name, _ in coding.parts] == ["green", "red"]
+    for name, encoding in coding.parts:
+        expected = masks[name].sum() * (side / 400) ** 2
+        assert decoded(path, encoding).sum() == pytest.approx(expected, rel=0.05)
+
+
+def test_edges_that_were_left_out_are_told_of_and_go_to_the_nearer_colour(tmp_path, save, disc):
+    array, masks = two_colours(disc)
+    halved = Pillow.fromarray(array).resize((200, 200), Pillow.Resampling.BOX)
+    path = save(tmp_path / "a.png", np.asarray(halved))
+    coding = coding_of(path)
+    assert "blended in resizing" in coding.warnings[0]
+    for name, encoding in coding.parts:
+        assert decoded(path, encoding).sum() == pytest.approx(masks[name].sum() / 4, rel=0.01)
+
+
+@pytest.mark.parametrize("dark", [np.s_[20:60, 20:60], np.s_[20:22, :]])
+def test_a_colour_between_two_others_is_a_target_where_it_is_no_edge(tmp_path, save, disc, dark):
+    array, _ = two_colours(disc)
+    array[dark] = (128, 0, 0)
+    coding = coding_of(save(tmp_path / "a.png", array))
+    assert [name for name, _ in coding.parts] == ["green", "colour-800000", "red"]
+    assert not coding.warnings

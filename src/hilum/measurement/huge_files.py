@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from hilum.errors import HilumError, ImageError
+from hilum.errors import ImageError
 from hilum.image.limits import shown
 from hilum.image.pyramid import Pyramid, open_pyramid
 from hilum.image.pyramid_writer import bands, blocks
 from hilum.image.spacing import Spacing
+from hilum.image.tiff_colours import INVERTED
 from hilum.measurement.objects import Objects
 from hilum.measurement.spool import Row
 from hilum.measurement.stitching import Stitcher
 from hilum.measurement.table import rows_of
-from hilum.study.coding import Coding, are_flat, coding_of_values
-from hilum.study.study import Encoding
+from hilum.study.coding import (
+    Coding,
+    are_flat,
+    coding_of_values,
+    gather,
+    inversion_warning,
+    values_of,
+)
+from hilum.study.inside import inside_values
 
 log = logging.getLogger(__name__)
 ROWS, COLUMNS = 512, 4096
@@ -37,19 +45,28 @@ def target_of(folder: str, part: str = "") -> str:
     return "-".join(filter(None, (folder, part))) or MASK
 
 
+def find_huge_coding(files: Sequence[Path]) -> Coding:
+    """How the huge mask files of one folder are coded, all taken together; warnings are logged.
+
+    Files that cannot be read are passed over here; `measure_huge` names them.
+    """
+    counted = {file: values for file in files if (values := _counted(file)) is not None}
+    for words in inversion_warning([file for file in counted if _is_inverted(file)]):
+        log.warning("%s", words)
+    return coding_of_values(
+        gather(counted.values()), lambda: are_flat(part for file in counted for part in _parts(file))
+    )
+
+
 def measure_huge(
-    file: Path, case: str, name: str, spacing: Spacing | None, objects: bool = False
+    file: Path, case: str, name: str, coding: Coding, spacing: Spacing | None, objects: bool = False
 ) -> tuple[list[Row], list[Row]]:
     """Rows of targets and of regions of one huge mask, as `measure_masks` gives them of a small one.
 
-    `name` is that of its folder, "" where no other is measured.
-    Raises HilumError where it does not look like a mask, ImageError where it has several channels.
+    `name` is that of its folder, "" where no other is measured, `coding` that of all its huge files.
+    Raises HilumError where it holds numbers that are no objects', ImageError where it has several channels.
     """
-    with open_pyramid(file) as pyramid:
-        if pyramid.channels != 1:
-            raise ImageError(
-                f"{shown(file)}: has {pyramid.channels} channels; a mask of this size needs one channel"
-            )
+    with _opened(file) as pyramid:
         used = pyramid.spacing if spacing is None else spacing
         pixels = pyramid.shape[0] * pyramid.shape[1]
         if objects:
@@ -59,15 +76,12 @@ def measure_huge(
             numbers, regions = found.regions(used)
             row, own = rows_of(case, target_of(name), regions, used, pixels, numbers)
             return [row], own
-        coding = coding_of_values(_values(pyramid), lambda: are_flat(part for _, _, part in windows(pyramid)))
-        if problem := problem_with(shown(file), coding):
-            raise HilumError(problem)
         stitchers = {
             target_of(name, part): (encoding, Stitcher(pyramid.shape)) for part, encoding in coding.parts
         }
         for y, x, part in windows(pyramid):
             for encoding, stitcher in stitchers.values():
-                stitcher.add(y, x, _inside(part, encoding))
+                stitcher.add(y, x, inside_values(part, encoding))
         rows, region_rows = [], []
         for target, (_, stitcher) in stitchers.items():
             row, own = rows_of(case, target, stitcher.regions(used), used, pixels)
@@ -92,19 +106,31 @@ def windows(pyramid: Pyramid) -> Iterator[tuple[int, int, NDArray[Any]]]:
             yield y0, x0, pyramid.read_window(y0, x0, y1 - y0, x1 - x0)[0]
 
 
-def _values(pyramid: Pyramid) -> Counter[float]:
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[Pyramid]:
+    with open_pyramid(file, mask=True) as pyramid:
+        if pyramid.channels != 1:
+            raise ImageError(
+                f"{shown(file)}: has {pyramid.channels} channels; a mask of this size needs one channel"
+            )
+        yield pyramid
+
+
+def _parts(file: Path) -> Iterator[NDArray[Any]]:
+    with _opened(file) as pyramid:
+        yield from (part for _, _, part in windows(pyramid))
+
+
+def _counted(file: Path) -> Counter[float] | None:
     counted: Counter[float] = Counter()
-    for _, _, part in windows(pyramid):
-        if part.dtype == np.uint8:
-            numbers = np.bincount(part.ravel(), minlength=256)
-            counted.update({float(value): int(numbers[value]) for value in np.flatnonzero(numbers)})
-        else:
-            values, numbers = np.unique(part, return_counts=True)
-            counted.update(dict(zip(map(float, values), map(int, numbers), strict=True)))
+    try:
+        for part in _parts(file):
+            counted.update(values_of(part))
+    except ImageError:
+        return None
     return counted
 
 
-def _inside(part: NDArray[Any], encoding: Encoding) -> NDArray[np.bool_]:
-    if encoding.kind == "index":
-        return np.isin(part, (encoding.value, *encoding.others))
-    return np.asarray(part > encoding.value)
+def _is_inverted(file: Path) -> bool:
+    with _opened(file) as pyramid:
+        return INVERTED in pyramid.notes

@@ -12,7 +12,7 @@ from hilum.image.image import Image
 from hilum.image.pyramid import is_huge, is_zarr
 from hilum.image.readers import read_mask, readable
 from hilum.image.spacing import Spacing, unknown_spacing
-from hilum.measurement.huge_files import measure_huge, problem_with, target_of
+from hilum.measurement.huge_files import find_huge_coding, measure_huge, problem_with, target_of
 from hilum.measurement.objects import Objects
 from hilum.measurement.spool import Row
 from hilum.measurement.table import measure_masks, rows_of
@@ -35,7 +35,8 @@ def measure_files(
     of a plain mask is "mask"; where several folders are measured it is the name of its folder, or what
     differs in their paths, which goes before index and colour too. One folder that holds nothing but folders
     of equally named files is taken as these. `spacing` overrides what the files say. With `objects`
-    each whole number in a file is an object of its own. Huge files are read window by window.
+    each whole number in a file is an object of its own. Huge files are read window by window, and their
+    coding is found out among themselves.
     Raises HilumError, with all bad files listed at once.
     """
     folders = _expand(_targets_of([Path(path) for path in paths]))
@@ -44,16 +45,21 @@ def measure_files(
     region_rows: list[Row] = []
     problems: list[str] = []
     for folder, files in folders.items():
-        small = [file for file in files if not is_huge(file)]
+        huge = [file for file in files if is_huge(file)]
+        small = [file for file in files if file not in huge]
         coding = find_coding([Source(file) for file in small]) if small and not objects else Coding(())
         problems += [problem] if (problem := problem_with(folder, coding)) else []
+        together = find_huge_coding(huge) if huge and not objects else Coding(())
+        if problem := problem_with(folder, together):
+            # they are read once more to name those that cannot be, without the time that measuring takes
+            problems, together = [*problems, problem], Coding(())
         name = names[folder]
         for file, case in _cases_of(folder, files).items():
             try:
                 found = (
                     _measure(file, case, name, coding, spacing, objects)
                     if file in small
-                    else measure_huge(file, case, name, fitted(spacing, 2, file), objects)
+                    else measure_huge(file, case, name, together, fitted(spacing, 2, file), objects)
                 )
             except HilumError as error:
                 problems.append(str(error))

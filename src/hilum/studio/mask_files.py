@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,14 +83,17 @@ def _coded(base: Image, place: Place, mask: Mask) -> Image:
         return replace(base, array=array)
     if encoding.kind == "index":
         grey = array[0]
-        grey[np.isin(grey, (encoding.value, *encoding.others)) & ~mask] = 0
-        grey[mask & ~np.isin(grey, (encoding.value, *encoding.others))] = encoding.value
+        before = _inside(array, encoding)
+        own = [value for value in (encoding.value, *encoding.others) if (grey == value).any()]
+        grey[before & ~mask] = 0
+        # of several values of one target a file goes on with the one it holds
+        grey[mask & ~before] = own[0] if own else encoding.value
         return replace(base, array=array)
     value = np.array(inside_value(place), array.dtype)
     return replace(base, array=mask[None] * value)
 
 
-def _inside(array: NDArray[np.uint8], encoding: Encoding) -> Mask:
+def _inside(array: NDArray[Any], encoding: Encoding) -> Mask:
     from hilum.study.inside import inside
 
     return inside(Image(array), encoding)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,15 @@ from hilum.study.colours import (
     COLOUR_TOLERANCE,
     FEW,
     Colour,
+    blended,
+    colour_code,
     colour_name,
     colours_of,
     is_coloured,
     merge_near,
 )
-from hilum.study.inside import luminance
+from hilum.study.inside import luminance, read_channels, settled
+from hilum.study.names import listed
 from hilum.study.study import Encoding, Source
 
 SAMPLE = 24
@@ -34,6 +38,7 @@ _RINGING = 0.97
 _FLAT = 0.6
 _AT_ENDS = 0.6
 _BLACK = 16
+_FULL = {1.0, 255.0, 65535.0}
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +54,19 @@ class Coding:
     doubt: str = ""
     numbered: bool = False
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values with the number of their pixels, and whether no file holds two of them besides 0."""
+
+    counts: Counter[float]
+    alone: bool
+
+    @property
+    def inside(self) -> list[float]:
+        """The values other than 0, sorted."""
+        return sorted(value for value in self.counts if value != 0)
 
 
 def find_coding(sources: Sequence[Source], sample: int = SAMPLE) -> Coding:
@@ -68,9 +86,13 @@ def coding_with_warnings(sources: Sequence[Source], sample: int) -> Coding:
     step = max(1, -(-len(sources) // max(1, sample)))
     images = [image for image in map(_indices, sources[::step]) if image is not None]
     if not images:
-        return Coding((("", Encoding("threshold", 127.0)),), "no mask file could be read")
+        why = "".join(map(_refusal, sources[:1]))
+        return Coding((("", Encoding("threshold", 127.0)),), f"no mask file could be read{why}")
     coding = _coding_of_files(sources, images)
-    return replace(coding, warnings=_inverted(images) + _left_out(sources, coding))
+    inverted = [image.path for image in images if image.path is not None and INVERTED in image.notes]
+    return replace(
+        coding, warnings=inversion_warning(inverted) + coding.warnings + _left_out(sources, coding)
+    )
 
 
 def _coding_of_files(sources: Sequence[Source], images: Sequence[Image]) -> Coding:
@@ -84,12 +106,12 @@ def _coding_of_files(sources: Sequence[Source], images: Sequence[Image]) -> Codi
         # Black, which is outside, is not index 0 in every file: the colours say what is what.
         opened, images = _expanded_palette, list(map(expand_palette, images))
     if any(map(is_coloured, images)):
-        return _colour_coding(_opened(sources, opened))
-    values = _values(images)
+        return _colour_coding(_opened(sources, opened), images)
+    values = gather(map(_values, images))
     return _index_coding(
         values,
         False,
-        lambda: _values(_opened(sources, opened)) if len(values) <= FEW else values,
+        lambda: gather(map(_values, _opened(sources, opened))),
         lambda: _flat(images),
     )
 
@@ -103,9 +125,8 @@ def _flat(images: Sequence[Image]) -> bool:
     return are_flat(image.array[0] for image in images)
 
 
-def _inverted(images: Sequence[Image]) -> tuple[str, ...]:
+def inversion_warning(found: Sequence[Path]) -> tuple[str, ...]:
     """A warning where TIFF masks say that white is 0, as scans do: others may have meant the values."""
-    found = [image.path for image in images if image.path is not None and INVERTED in image.notes]
     if not found:
         return ()
     return (
@@ -124,15 +145,24 @@ def _left_out(sources: Sequence[Source], coding: Coding) -> tuple[str, ...]:
     )
 
 
-def _palette_values(images: Iterable[Image]) -> tuple[Counter[float], bool]:
+def _palette_values(images: Iterable[Image]) -> tuple[Values, bool]:
     """Indices with the number of their pixels, and whether in any file black is another index than 0."""
-    counts: Counter[float] = Counter()
+    every: list[Counter[float]] = []
     elsewhere = False
     for image in images:
-        own = _values([image])
+        every.append(_values(image))
+        elsewhere |= image.palette is not None and _is_elsewhere(image.palette, every[-1])
+    return gather(every), elsewhere
+
+
+def gather(files: Iterable[Counter[float]]) -> Values:
+    """The values of several files together."""
+    counts: Counter[float] = Counter()
+    alone = True
+    for own in files:
         counts.update(own)
-        elsewhere |= image.palette is not None and _is_elsewhere(image.palette, own)
-    return counts, elsewhere
+        alone &= sum(value != 0 for value in own) <= 1
+    return Values(counts, alone)
 
 
 def _is_elsewhere(palette: NDArray[np.uint8], values: Iterable[float]) -> bool:
@@ -141,30 +171,33 @@ def _is_elsewhere(palette: NDArray[np.uint8], values: Iterable[float]) -> bool:
     return bool(used := dark.intersection(map(int, values))) and 0 not in used
 
 
-def coding_of_values(values: Counter[float], flat: Callable[[], bool]) -> Coding:
-    """How a grey mask with these values, each with the number of its pixels, is coded.
+def coding_of_values(values: Values, flat: Callable[[], bool]) -> Coding:
+    """How grey masks with these values are coded.
 
-    `flat` is asked, where values leave it open, whether the mask `are_flat`.
+    `flat` is asked, where values leave it open, whether the masks `are_flat`.
     """
     return _index_coding(values, False, lambda: values, flat)
 
 
 def _index_coding(
-    values: Counter[float],
+    sample: Values,
     palette: bool,
-    collect: Callable[[], Counter[float]],
+    collect: Callable[[], Values],
     flat: Callable[[], bool],
 ) -> Coding:
     """Coding of grey or palette values from a sample; `collect` looks at every file, `flat` at neighbours."""
-    inside = sorted(value for value in values if value != 0)
+    inside = sample.inside
     whole = all(float(value).is_integer() and value > 0 for value in inside)
     if len(inside) > FEW or not whole:
-        return _threshold_coding(values, flat)
-    if not palette and inside[:1] == [255] and len(inside) == 1:
+        return _threshold_coding(sample.counts, flat)
+    every = collect()
+    if every.alone and len(every.inside) > 1 and _FULL.issuperset(every.inside):
+        return Coding((("", _any_of(every.inside, palette)),))
+    if not palette and inside == [255]:
         return Coding((("", Encoding("threshold", 127.0)),))
-    inside = sorted(value for value in collect() if value != 0)
-    if len(inside) > FEW or (not palette and _ringing(values)):
-        return _threshold_coding(values, flat)
+    inside = every.inside
+    if len(inside) > FEW or (not palette and _ringing(sample.counts)):
+        return _threshold_coding(sample.counts, flat)
     if len(inside) > 1 and (palette or inside[-1] != 1):
         return Coding(tuple((f"index-{value:g}", Encoding("index", value)) for value in inside))
     if palette and inside:
@@ -172,9 +205,16 @@ def _index_coding(
     return Coding((("", _between(inside[0] if inside else 255.0)),))
 
 
+def _any_of(full: Sequence[float], palette: bool) -> Encoding:
+    """One target that some files write as 1, others as 255: above 0, or any of the indices."""
+    if palette:
+        return Encoding("index", full[0], others=tuple(full[1:]))
+    return Encoding("threshold", 0.5)
+
+
 def _between(high: float) -> Encoding:
-    """The threshold halfway between 0 and `high`, as whole as the values are."""
-    return Encoding("threshold", float(high // 2) if high > 1 else high / 2)
+    """The threshold halfway between 0 and `high`, as whole as `high` is."""
+    return Encoding("threshold", float(high // 2) if high > 1 and float(high).is_integer() else high / 2)
 
 
 def _threshold_coding(values: Counter[float], flat: Callable[[], bool]) -> Coding:
@@ -239,9 +279,18 @@ def _end_share(values: Counter[float], high: float) -> float:
 
 def _indices(source: Source) -> Image | None:
     try:
-        return read_mask(source.path, source.entry, source.index)
+        return read_channels(source)
     except ImageError:
         return None
+
+
+def _refusal(source: Source) -> str:
+    """Why a mask file cannot be read, behind a colon."""
+    try:
+        read_channels(source)
+    except ImageError as error:
+        return f": {error}"
+    return ""
 
 
 def _expanded_palette(source: Source) -> Image | None:
@@ -255,14 +304,13 @@ def _grey_ramp(palette: NDArray[np.uint8]) -> bool:
     return len(palette) > 2 and bool((np.abs(palette.astype(int) - steps) <= 1).all())
 
 
-def _values(images: Iterable[Image]) -> Counter[float]:
+def _values(image: Image) -> Counter[float]:
+    return values_of(image.array[0] if image.channels < 3 else np.rint(luminance(image)).astype(np.uint16))
+
+
+def values_of(grey: NDArray[Any]) -> Counter[float]:
     """Grey values or indices with the number of their pixels."""
-    result: Counter[float] = Counter()
-    for image in images:
-        grey = image.array[0] if image.channels < 3 else np.rint(luminance(image)).astype(np.uint16)
-        for value, number in zip(*_unique(grey), strict=True):
-            result[float(value)] += int(number)
-    return result
+    return Counter({float(value): int(number) for value, number in zip(*_unique(grey), strict=True)})
 
 
 def _unique(grey: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -270,7 +318,7 @@ def _unique(grey: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
         counts = np.bincount(grey.ravel())
         present = np.flatnonzero(counts)
         return present, counts[present]
-    values, counts = np.unique(grey, return_counts=True)
+    values, counts = np.unique(settled(grey), return_counts=True)
     return values, counts
 
 
@@ -281,16 +329,19 @@ def looks_like_mask(source: Source) -> bool:
     """
     image = read_mask(source.path, source.entry, source.index)
     if image.palette is not None and not _grey_ramp(image.palette):
-        return len(_values([image])) <= FEW
+        return len(_values(image)) <= FEW
     if is_coloured(image):
         corners = np.minimum(image.array[:3], 255 - image.array[:3]) <= FEW
         return image.array.dtype == np.uint8 and bool(corners.all(axis=0).mean() >= _RINGING)
-    values = _values([image])
+    values = _values(image)
     return len(values) <= FEW or (max(values) > 127 and _end_share(values, max(values)) >= _RINGING)
 
 
-def _colour_coding(images: Iterable[Image]) -> Coding:
-    """One part a colour that covers a noticeable share; black, or else the most frequent, is outside."""
+def _colour_coding(images: Iterable[Image], sample: Sequence[Image]) -> Coding:
+    """One part a colour that covers a noticeable share; black, or else the most frequent, is outside.
+
+    `sample` tells of colours between two others whether they are found along borders alone.
+    """
     counts: Counter[Colour] = Counter()
     for image in images:
         if image.array.dtype != np.uint8:
@@ -302,5 +353,24 @@ def _colour_coding(images: Iterable[Image]) -> Coding:
             counts.update(colours_of(image))
     chosen = merge_near(counts)
     outside = next((colour for colour in chosen if max(colour) <= COLOUR_TOLERANCE), chosen[0])
-    parts = [colour for colour in chosen if colour != outside]
-    return Coding(tuple((colour_name(colour), Encoding("colour", colour=colour)) for colour in sorted(parts)))
+    edges = blended(chosen, sample)
+    parts = sorted(colour for colour in chosen if colour != outside and colour not in edges)
+    return Coding(
+        tuple((colour_name(colour), _with_edges(colour, edges)) for colour in parts),
+        warnings=_edge_warning(edges),
+    )
+
+
+def _with_edges(colour: Colour, edges: Mapping[Colour, Colour]) -> Encoding:
+    others = (float(colour_code(edge)) for edge, nearer in edges.items() if nearer == colour)
+    return Encoding("colour", colour=colour, others=tuple(others))
+
+
+def _edge_warning(edges: Iterable[Colour]) -> tuple[str, ...]:
+    names = listed(map(colour_name, edges))
+    if not names:
+        return ()
+    return (
+        f"colours between two others, along borders alone ({names}), are taken as edges that were blended in "
+        "resizing, each part of the nearer colour; where one is a target, save it in a colour of its own",
+    )

@@ -28,7 +28,8 @@ class Encoding:
     """How pixel values of a mask file say "inside".
 
     kind "threshold": luminance above `value`; "index": equal to `value` or one of `others`; "colour":
-    equal to `colour` (r, g, b) within JPEG tolerance; "unknown": not looked at yet.
+    equal to `colour` (r, g, b), or to one of `others` as numbers 0xRRGGBB, within JPEG tolerance;
+    "unknown": not looked at yet.
     """
 
     kind: str
