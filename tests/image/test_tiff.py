@@ -355,3 +355,15 @@ def test_cut_short(write, options, kept):
         return
     assert kept > 0.99
     assert np.array_equal(image.array[0], STACK), "only what no pixel needs was lost"
+
+
+def test_a_fourth_plane_is_a_channel_though_tifffile_calls_it_alpha(write):
+    image = read(write(np.ascontiguousarray(STACK[:4])))
+    assert np.array_equal(image.array, STACK[:4])
+    assert image.notes == ()
+
+
+def test_a_fourth_sample_of_16_bit_is_left_out_and_told(write):
+    image = read(write(np.ascontiguousarray(np.moveaxis(STACK[:4], 0, -1)), photometric="rgb"))
+    assert np.array_equal(image.array, STACK[:3])
+    assert "if it was measured" in image.notes[0]
