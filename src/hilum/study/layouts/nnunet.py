@@ -63,8 +63,8 @@ def _ignored(cases: Sequence[Case], ignored: Labels) -> tuple[Finding, ...]:
         return ()
     words = (
         f"{counted(sum(held), 'mask')} with the label {name!r} ({listed(f'{value:g}' for value in values)}) "
-        f"of dataset.json: {listed(compress(masks, held))}; Hilum does not leave such pixels out yet and would "
-        "train them as background: give these pixels a label of their own or leave out the cases"
+        f"of dataset.json: {listed(compress(masks, held))}; Hilum does not leave such pixels out yet and "
+        "would train them as background: give these pixels a label of their own or leave out the cases"
     )
     return (Finding("error", words, tuple(case.name for case in compress(cases, held))),)
 
