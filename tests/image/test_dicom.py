@@ -128,7 +128,8 @@ def test_two_series_are_listed_and_chosen_by_uid(tmp_path):
     other = UID[:-1] + "2"
     path = folder(tmp_path, [slice_bytes(z) for z in (0, 1, 2)] + [slice_bytes(z, uid=other) for z in (0, 3)])
     with pytest.raises(
-        ImageError, match=r"2 series: .*\.1 \(chest 1, 3 slices\).*\.2 \(chest 2, 2 slices\).*entry="
+        ImageError,
+        match=r"2 series: .*\.1 \(chest 1, 3 slices\).*\.2 \(chest 2, 2 slices\); move each .*entry=",
     ):
         read_image(path)
     assert read_image(path, entry=other).array.shape == (1, 2, 6, 8)

@@ -211,7 +211,7 @@ def test_resolution_tags(write, resolution, unit, sizes):
 @pytest.mark.parametrize("options", [{"imagej": True}, {"ome": True}, {}])
 def test_time_needs_an_index(write, options):
     path = write(STACK, metadata={"axes": "TYX"}, **options)
-    with pytest.raises(ImageError, match="time series of 5 frames; choose one by an index, 0 to 4"):
+    with pytest.raises(ImageError, match=r"time series of 5 frames; write each frame .* index=0"):
         read_image(path)
     assert probe(path).frames == 5
     assert np.array_equal(read(path, index=4).array[0], STACK[4])
@@ -355,3 +355,15 @@ def test_cut_short(write, options, kept):
         return
     assert kept > 0.99
     assert np.array_equal(image.array[0], STACK), "only what no pixel needs was lost"
+
+
+def test_a_fourth_plane_is_a_channel_though_tifffile_calls_it_alpha(write):
+    image = read(write(np.ascontiguousarray(STACK[:4])))
+    assert np.array_equal(image.array, STACK[:4])
+    assert image.notes == ()
+
+
+def test_a_fourth_sample_of_16_bit_is_left_out_and_told(write):
+    image = read(write(np.ascontiguousarray(np.moveaxis(STACK[:4], 0, -1)), photometric="rgb"))
+    assert np.array_equal(image.array, STACK[:3])
+    assert "if it was measured" in image.notes[0]

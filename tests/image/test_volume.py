@@ -375,3 +375,55 @@ def test_each_of_two_volumes_of_one_stem_is_read(tmp_path, monkeypatch, names, l
 
 def refuse(*args):
     raise OSError("no links here")
+
+
+_WORLD = "space: left-posterior-superior\nspace directions: (2,0,0) (0,3,0) (0,0,4)\nspace origin: (10,20,30)"
+
+
+def _stated(folder, suffix, lines):
+    """A volume of 2 x 3 x 4 voxels of which the header says these lines."""
+    heads = {
+        ".mha": f"ObjectType = Image\nNDims = 3\nDimSize = 4 3 2\nElementSpacing = 2 3 4\nOffset = 10 20 30\n"
+        f"{lines}\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n",
+        ".nrrd": f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 4 3 2\nencoding: raw\n{lines}\n\n",
+    }
+    path = folder / f"a{suffix}"
+    path.write_bytes(heads[suffix].encode() + bytes(24))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "lines", "factor"),
+    [
+        (".mha", "DistanceUnits = mm", 1),
+        (".mha", "DistanceUnits = ?", 1),
+        (".mha", "DistanceUnits = um", 1e-3),
+        (".mha", "DistanceUnits = cm", 10),
+        (".nrrd", _WORLD, 1),
+        (".nrrd", f'{_WORLD}\nspace units: "mm" "mm" "mm"', 1),
+        (".nrrd", f'{_WORLD}\nspace units: "microns" "microns" "microns"', 1e-3),
+        (".nrrd", f'{_WORLD}\nspace units: "m" "m" "m"', 1000),
+        (".nrrd", 'spacings: 2 3 4\nunits: "µm" "µm" "µm"', 1e-3),
+        (".nrrd", 'spacings: 2 3 4\nunits: "millimeter" "millimeter" "millimeter"', 1),
+    ],
+)
+def test_the_unit_of_a_header_is_heard(tmp_path, suffix, lines, factor):
+    path = _stated(tmp_path, suffix, lines)
+    image, header = read_volume(path), probe(path)
+    assert image.spacing.sizes == pytest.approx([4 * factor, 3 * factor, 2 * factor])
+    origin = [0, 0, 0] if "spacings" in lines else [10 * factor, 20 * factor, 30 * factor]
+    assert image.geometry.origin == pytest.approx(origin)
+    assert (header.spacing, header.geometry) == (image.spacing, image.geometry)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "lines"),
+    [
+        (".mha", "DistanceUnits = inch"),
+        (".nrrd", f'{_WORLD}\nspace units: "inch" "inch" "inch"'),
+        (".nrrd", 'spacings: 2 3 4\nunits: "mm" "mm" "inch"'),
+    ],
+)
+def test_a_unit_that_is_not_known_is_refused_by_name(tmp_path, suffix, lines):
+    with pytest.raises(ImageError, match="'inch'"):
+        read_volume(_stated(tmp_path, suffix, lines))

@@ -37,6 +37,10 @@ def groups_of(study):
             ["patient01", "patient01", "patient02"],
         ),
         (["1_1.tif", "1_45.tif"], ["1", "1"]),
+        (["Mouse 1 lung 2.png", "Mouse 1 lung 3.png", "Mouse 2 lung.png"], ["Mouse 1", "Mouse 1", "Mouse 2"]),
+        (["1 lung 2.png", "1 lung 3.png", "12 lung 1.png"], ["1", "1", "12"]),
+        (["week1/mouse3_a.png", "week1/mouse4_a.png", "week2/mouse3_a.png"], ["mouse3", "mouse4", "mouse3"]),
+        (["P1/day 1/a.png", "P1/day 2/a.png", "P2/day 1/a.png"], ["P1", "P1", "P2"]),
     ],
 )
 def test_guesses(paths, groups):
@@ -158,3 +162,20 @@ def test_patterns_that_do_not_fit(pattern):
 def test_groups_of_the_table_are_kept():
     study = assign_groups(study_of("1_a.png", "2_b.png", **{"1": "P1"}))
     assert groups_of(study) == ["P1", "2_b"]
+
+
+@pytest.mark.parametrize(
+    "name", ["week{}", "Day_{}", "visit-{}", "session {}", "timepoint{}", "tp{}", "fold{}", "batch{}"]
+)
+def test_folders_numbered_by_time_or_by_chance_are_no_groups(name):
+    paths = [f"{name.format(number)}/{letter}.png" for number in (1, 2) for letter in "abc"]
+    assert assign_groups(study_of(*paths)).grouping == OWN
+
+
+def test_groups_in_two_spellings_are_warned_of():
+    study = study_of(*(f"{name}.png" for name in "abcde"))
+    given = ("mouse 1", "Mouse_1", "mouse 1", "mouse 2", "mouse 11")
+    cases = tuple(replace(case, group=group) for case, group in zip(study.cases, given, strict=True))
+    (finding,) = assign_groups(replace(study, cases=cases, grouping="table")).findings
+    assert (finding.severity, finding.cases) == ("warning", ("b",))
+    assert "groups 'mouse 1' and 'Mouse_1' (2 images and 1)" in finding.message

@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 
 from hilum.errors import StudyError
@@ -133,3 +134,31 @@ def test_shared_groups_across_given_splits_are_warned_of(tmp_path, picture, save
                 picture(number + 10 * (split == "test")),
             )
     assert any("more than one of the given splits" in f.message for f in understand(tmp_path).findings)
+
+
+@pytest.fixture
+def channels(pairs, tmp_path):
+    """Three cases whose images are TIFFs of an array as tifffile writes it."""
+
+    def make(array):
+        root = pairs(["a", "b", "c"])
+        for name in "abc":
+            (root / "images" / f"{name}.png").unlink()
+            tifffile.imwrite(root / "images" / f"{name}.tif", array, photometric=None)
+        return root
+
+    return make
+
+
+def test_pages_that_may_be_channels_are_said_to_be_so(channels):
+    with pytest.raises(StudyError, match=r"metadata=\{'axes': 'CYX'\}"):
+        open_study(channels(np.zeros((5, 64, 80), np.uint16)))
+
+
+@pytest.mark.parametrize(("kind", "lost"), [(np.uint16, True), (np.uint8, False)])
+def test_a_measured_fourth_channel_that_is_left_out_is_told_once(channels, caplog, kind, lost):
+    array = np.random.default_rng(0).integers(0, 255, (64, 80, 4)).astype(kind)
+    study = open_study(channels(array))
+    told = [finding for finding in study.findings if "fourth channel" in finding.message]
+    assert [finding.severity for finding in told] == ["warning"] * lost
+    assert ("in 3 images" in caplog.text) == lost

@@ -189,3 +189,28 @@ def test_fixed_folds_of_the_lung_study(data):
     assert [len(fold.test) for fold in splits.folds] == [4, 4, 3, 3]
     assert len(make_folds(study).folds) == 5
     assert len(make_folds(study, k=10).folds) == 7
+
+
+def test_near_equal_images_of_one_group_stay_together():
+    splits = make_folds(study_of([7] * 6), together=[("c0", "c1"), ("c1", "c4")])
+    assert splits.by == "case"
+    assert len(splits.folds) == 4
+    assert "one group" in splits.reason
+    assert sum({"c0", "c1", "c4"} <= set(fold.test) for fold in splits.folds) == 1
+
+
+@pytest.mark.parametrize("k", [None, 3])
+def test_groups_that_are_all_alike_are_not_called_one_group(k):
+    chain = [(f"c{index}", f"c{index + 1}") for index in range(5)]
+    splits = make_folds(study_of(range(6)), k=k, together=chain)
+    assert splits.by == "group"
+    assert len(splits.folds) == (k or 5)
+    assert "all images are nearly equal" in splits.reason
+    assert "one group" not in splits.reason
+
+
+def test_one_group_of_images_that_are_all_alike_says_both():
+    splits = make_folds(study_of([7, 7, 7]), together=[("c0", "c1"), ("c1", "c2")])
+    assert len(splits.folds) == 3
+    assert "all are of one group" in splits.reason
+    assert "all images are nearly equal" in splits.reason

@@ -1,14 +1,16 @@
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from hilum.errors import RunError
 from hilum.study.inputs import files_of
-from hilum.study.open import open_study
-from hilum.study.study import Case, Source
+from hilum.study.open import open_study, total_bytes
+from hilum.study.splits import Fold, Splits
+from hilum.study.study import Case, Source, Study
 from hilum.training import inputs
-from hilum.training.inputs import check_same_inputs, input_hashes
+from hilum.training.inputs import check_same_inputs, input_hashes, trained_on
 
 
 @pytest.fixture
@@ -83,12 +85,32 @@ def test_images_that_were_added_since_are_nothing_to_a_run(copied, phantom_run):
     check_same_inputs(phantom_run, replace(study, cases=(more, *study.cases)))
 
 
-def test_data_beside_a_header_and_slices_of_a_folder_are_files_of_a_case(tmp_path):
+def test_the_data_that_a_header_names_and_slices_of_a_folder_are_files_of_a_case(tmp_path):
     (tmp_path / "scan").mkdir()
-    for name in ("a.mhd", "a.raw", "scan/1.dcm", "scan/2.dcm", "b.png", "other.raw"):
+    for name in ("a.raw", "scan/1.dcm", "scan/2.dcm", "b.png", "other.raw"):
         (tmp_path / name).write_bytes(b"0")
+    header = "NDims = 2\nDimSize = 1 1\nElementType = MET_UCHAR\nElementDataFile = other.raw\n"
+    (tmp_path / "a.mhd").write_text(header)
     case = Case(
         "a", Source(tmp_path / "a.mhd"), channels=(Source(tmp_path / "scan"), Source(tmp_path / "b.png"))
     )
+    assert total_bytes(Study(tmp_path, "", (case,))) == len(header) + 2
     found = {str(path.relative_to(tmp_path)) for path in files_of(case)}
-    assert found == {"a.mhd", "a.raw", "scan/1.dcm", "scan/2.dcm", "b.png"}
+    assert found == {"a.mhd", "other.raw", "scan/1.dcm", "scan/2.dcm", "b.png"}
+
+
+def test_a_trained_volume_is_known_by_the_data_that_its_header_names(tmp_path):
+    header = "NDims = 2\nDimSize = 1 1\nElementType = MET_UCHAR\nElementDataFile = voxels.raw\n"
+    (tmp_path / "a.mhd").write_text(header)
+    (tmp_path / "voxels.raw").write_bytes(b"7")
+    case = Case("a", Source(tmp_path / "a.mhd"))
+    study = Study(tmp_path, "", (case,))
+    run = SimpleNamespace(
+        study=study,
+        splits=Splits("case", (Fold(("a",), ()),), ""),
+        trained_folds=lambda: (0,),
+        manifest={"inputs": input_hashes(study)},
+    )
+    assert trained_on(run, study.cases) == ("a",)
+    (tmp_path / "voxels.raw").write_bytes(b"8")
+    assert trained_on(run, study.cases) == ()

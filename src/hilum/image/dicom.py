@@ -160,8 +160,8 @@ def choose(path: Path, series: tuple[Series, ...], entry: str | None) -> Series:
         raise ImageError(f"{path}: has no series {entry}; it has {listed}")
     if len(series) > 1:
         raise ImageError(
-            f"{path}: holds {len(series)} series: {listed}; choose one by its uid (entry={series[0].uid!r}) "
-            "or keep each series in its own folder"
+            f"{path}: holds {len(series)} series: {listed}; move each series into its "
+            f"own folder (in Python: read_image(path, entry={series[0].uid!r}))"
         )
     return series[0]
 

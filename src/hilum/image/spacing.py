@@ -10,7 +10,18 @@ from hilum.errors import ImageError
 
 UNITS = ("px", "um", "mm")
 _SYMBOLS = {"px": "px", "um": "µm", "mm": "mm"}
-_IN_UM = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_IN_UM = {
+    "nm": 1e-3,
+    "um": 1.0,
+    "µm": 1.0,
+    "μm": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+}
+_WORDS = {"nano": "nm", "micro": "um", "milli": "mm", "centi": "cm", "": "m"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,18 @@ class Spacing:
 def unknown_spacing(ndim: int) -> Spacing:
     """Spacing of an image that carries none: one px along each of `ndim` axes."""
     return Spacing((1.0,) * ndim, "px")
+
+
+def unit_in_mm(word: str) -> float | None:
+    """How many millimetres one unit of length is, None where the word is none that is known.
+
+    >>> unit_in_mm("cm"), unit_in_mm("Microns"), unit_in_mm("millimetres"), unit_in_mm("ms")
+    (10.0, 0.001, 1.0, None)
+    """
+    plain = word.strip().lower()
+    match = re.fullmatch(r"(nano|micro|milli|centi|)met(?:er|re)s?", plain)
+    size = _IN_UM.get(_WORDS[match[1]] if match else plain)
+    return None if size is None else size / _IN_UM["mm"]
 
 
 def parse_spacing(text: str, ndim: int = 2) -> Spacing:

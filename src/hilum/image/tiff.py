@@ -137,7 +137,10 @@ def _type(series: Any) -> np.dtype[Any]:
 def _ask(path: Path, axes: _Axes) -> str:
     letters = "".join(axes.letters[at] for at in axes.chosen)
     kind = "a time series" if letters == "T" else f"a stack along {letters}"
-    return f"{shown(path)}: is {kind} of {axes.frames} frames; choose one by an index, 0 to {axes.frames - 1}"
+    return (
+        f"{shown(path)}: is {kind} of {axes.frames} frames; write each frame as a file of its own (in "
+        f"Python: read_image(path, index=0) to {axes.frames - 1}), planes with axes ZYX, channels with CYX"
+    )
 
 
 def _decode(path: Path, series: Any, axes: _Axes, index: int | None) -> tuple[NDArray[Any], tuple[str, ...]]:

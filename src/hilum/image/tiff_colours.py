@@ -15,8 +15,14 @@ from hilum.image.limits import shown
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, CMYK, YCBCR = range(7)
 _JPEG = (6, 7)
 _ALPHA = (1, 2)
+_CONTIGUOUS = 1
 _ORIENTATION = 274
 
+# pictures have 8 bits and a true alpha; more bits are measured, and so may the fourth channel be
+FOURTH_LEFT_OUT = (
+    "the fourth channel is marked as alpha and was left out; if it was measured, write the file with axes "
+    "CYX (tifffile: photometric='minisblack', metadata={'axes': 'CYX'})"
+)
 INVERTED = "white was stored as 0 and was inverted"
 
 Pixels = tuple[NDArray[Any], NDArray[np.uint8] | None, tuple[str, ...]]
@@ -79,15 +85,21 @@ def _bits(page: Any) -> int:
 
 
 def _has_alpha(page: Any, samples: int) -> bool:
+    """Whether the last sample is alpha: planes that lie one behind the other are channels of a microscope.
+
+    tifffile calls the fourth of four such planes alpha unasked.
+    """
     extra = tuple(page.extrasamples or ())
-    return page.samplesperpixel == samples > 1 and bool(extra) and extra[-1] in _ALPHA
+    together = page.samplesperpixel == samples > 1 and page.planarconfig == _CONTIGUOUS
+    return together and bool(extra) and extra[-1] in _ALPHA
 
 
 def _without_alpha(page: Any, array: NDArray[Any]) -> Pixels:
     if not _has_alpha(page, len(array)):
         return array, None, ()
     colour, note = drop_alpha(array)
-    return colour, None, (note,)
+    measured = array.dtype != np.uint8 and len(colour) > 1
+    return colour, None, (FOURTH_LEFT_OUT if measured else note,)
 
 
 def _palette(path: Path, page: Any, array: NDArray[Any]) -> NDArray[np.uint8]:

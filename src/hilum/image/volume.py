@@ -30,6 +30,7 @@ from hilum.image.volume_headers import (
     NIFTI_MARK,
     UNKNOWN,
     UNKNOWN_KEY,
+    Declared,
     check_declared,
     looks_like_volume,
     name_is_nifti,
@@ -87,8 +88,9 @@ def read_volume(path: Path, *, limit_bytes: int = LIMIT_BYTES, allow_nan: bool =
     if not allow_nan:
         check_finite(array, path)
     dims = array.ndim - 1
-    spacing = Spacing(tuple(itk.GetSpacing()[:dims][::-1]), "mm") if found.spaced else unknown_spacing(dims)
-    return Image(array, spacing, path=path, geometry=_geometry(itk, dims), notes=notes)
+    return Image(
+        array, _spacing(itk, dims, found), path=path, geometry=_geometry(itk, dims, found), notes=notes
+    )
 
 
 def check_finite(array: NDArray[Any], path: Path) -> None:
@@ -295,11 +297,17 @@ def _channel_first(path: Path, itk: Any) -> tuple[NDArray[Any], tuple[str, ...]]
     return array[np.newaxis], ()
 
 
-def _geometry(itk: Any, dims: int) -> Geometry:
+def _spacing(itk: Any, dims: int, found: Declared) -> Spacing:
+    if not found.spaced:
+        return unknown_spacing(dims)
+    return Spacing(tuple(size * found.to_mm for size in itk.GetSpacing()[:dims][::-1]), "mm")
+
+
+def _geometry(itk: Any, dims: int, found: Declared) -> Geometry:
     count = itk.GetDimension()
     turned = np.eye(3)
     turned[:dims, :dims] = np.asarray(itk.GetDirection()).reshape(count, count)[:dims, :dims]
-    origin = (*(float(value) for value in itk.GetOrigin()[:dims]), 0.0)[:3]
+    origin = (*(float(value) * found.to_mm for value in itk.GetOrigin()[:dims]), 0.0)[:3]
     return Geometry((origin[0], origin[1], origin[2]), tuple(float(value) for value in turned.ravel()))
 
 
@@ -347,11 +355,9 @@ def _probe(path: Path, entry: str | None, index: int | None) -> Header:
     dims = min(reader.GetDimension(), 3)
     size = reader.GetSize()
     channels = reader.GetNumberOfComponents() * math.prod(size[3:])
-    spacing = (
-        Spacing(tuple(reader.GetSpacing()[:dims][::-1]), "mm") if found.spaced else unknown_spacing(dims)
-    )
-    kind = _type_of(path, reader.GetPixelID())
-    return Header(channels, tuple(size[:dims][::-1]), kind, spacing, geometry=_geometry(reader, dims))
+    shape, kind = tuple(size[:dims][::-1]), _type_of(path, reader.GetPixelID())
+    spacing, geometry = _spacing(reader, dims, found), _geometry(reader, dims, found)
+    return Header(channels, shape, kind, spacing, geometry=geometry)
 
 
 VOLUME = Reader(

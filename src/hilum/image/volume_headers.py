@@ -9,12 +9,13 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.errors import ImageError
 from hilum.image.limits import LIMIT_BYTES
+from hilum.image.spacing import unit_in_mm
 
 _LONGEST_HEADER = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -49,7 +50,8 @@ class Declared:
     """What a header promises: `sizes` along its own axes, bytes of pixels, and where these lie.
 
     `data` is the file with the pixels, `offset` where they start in it, `compressed` whether they
-    are deflated, `spaced` whether the header states a spacing.
+    are deflated, `spaced` whether the header states a spacing, `to_mm` what one unit of its spacing and
+    origin is in mm, where ITK does not see to that itself.
     """
 
     sizes: tuple[int, ...]
@@ -58,6 +60,7 @@ class Declared:
     offset: int
     compressed: bool
     spaced: bool
+    to_mm: float = 1.0
 
 
 def declared(path: Path) -> Declared:
@@ -216,7 +219,8 @@ def _meta(path: Path) -> Declared:
     stated = fields.get("ElementSpacing", fields.get("ElementSize"))
     steps = _check_spacing(path, stated or "1")
     spaced = stated is not None and not (fields.get(UNKNOWN_KEY) == UNKNOWN and _all_one(steps))
-    return Declared(sizes, total, data, offset, packed, spaced)
+    to_mm = _in_mm(path, [fields.get("DistanceUnits", "")])
+    return Declared(sizes, total, data, offset, packed, spaced, to_mm)
 
 
 def _nrrd(path: Path) -> Declared:
@@ -243,13 +247,36 @@ def _nrrd(path: Path) -> Declared:
     stated = fields.get("spacings", fields.get("spacedirections"))
     marked = fields.get(UNKNOWN_KEY.lower()) == f"={UNKNOWN}"
     spaced = stated is not None and not (marked and _all_one(_nrrd_steps(stated)))
-    return Declared(sizes, total, data, offset, encoding != "raw", spaced)
+    to_mm = _in_mm(path, _nrrd_units(fields))
+    return Declared(sizes, total, data, offset, encoding != "raw", spaced, to_mm)
 
 
 def _nrrd_steps(stated: str) -> list[float]:
     """Sizes of the voxels from the spacings or the space directions of a NRRD header."""
     vectors = re.findall(r"\(([^)]*)\)", stated) or re.findall(r"[\d.eE+-]+", stated)
     return [math.hypot(*map(float, vector.split(","))) for vector in vectors]
+
+
+def _nrrd_units(fields: Mapping[str, str]) -> list[str]:
+    """Units of the axes of space: of the world they lie in, else those of the first axes that have a size."""
+    units = re.findall(r'"([^"]*)"', fields.get("spaceunits", ""))
+    if units or "spacings" not in fields:
+        return units
+    own = zip(re.findall(r'"([^"]*)"', fields.get("units", "")), fields["spacings"].split(), strict=False)
+    return [unit for unit, size in own if size.lower() != "nan"][:3]
+
+
+def _in_mm(path: Path, units: Iterable[str]) -> float:
+    """One unit of a header in mm, which by custom is mm where none is stated ("", "?")."""
+    words = list(dict.fromkeys(unit.strip() or "?" for unit in units)) or ["?"]
+    factors = {1.0 if word == "?" else unit_in_mm(word) for word in words}
+    factor = factors.pop()
+    if factor is None or factors:
+        raise ImageError(
+            f"{path}: its unit of length is {' and '.join(map(repr, words))}; one of mm, um, nm, cm and m "
+            "for all axes is read: write the spacing in mm and save it again"
+        )
+    return factor
 
 
 def _all_one(steps: Sequence[float]) -> bool:

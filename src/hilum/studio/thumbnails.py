@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from hilum.errors import HilumError
 from hilum.studio import pictures
 from hilum.studio.view import case_of
+from hilum.study.inputs import sources_of
 from hilum.study.masks import read_masks
-from hilum.study.open import sources_of
 from hilum.study.study import Case
 
 if TYPE_CHECKING:

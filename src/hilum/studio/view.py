@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from hilum.errors import HilumError, StudyError
 from hilum.image.dicom import list_series
 from hilum.study.groups import assign_groups
+from hilum.study.inputs import sources_of
 from hilum.study.layouts.pairs import split_of
 from hilum.study.layouts.tables import NAME as TABLE
 from hilum.study.listing import Listing, list_folder
@@ -22,7 +23,7 @@ from hilum.study.names import (
     unique_names,
     without_mask_suffix,
 )
-from hilum.study.open import sources_of, understand
+from hilum.study.open import understand
 from hilum.study.study import Case, Finding, Source, Study
 
 BARE = "images without annotations"

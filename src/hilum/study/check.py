@@ -12,11 +12,12 @@ from pathlib import Path
 
 from hilum.errors import HilumError, StudyError
 from hilum.image.readers import Header, probe
+from hilum.image.tiff_colours import FOURTH_LEFT_OUT
 from hilum.study.areas import area_findings
 from hilum.study.masks import fitted_spacing, misfit
 from hilum.study.names import counted, listed
 from hilum.study.study import Case, Finding, Source, Study
-from hilum.study.survey import check_marks, check_names, survey_study
+from hilum.study.survey import Facts, check_marks, check_names, survey_study
 
 LEAST_IN_CLASS = 3
 _WORKERS = 4
@@ -33,11 +34,21 @@ def check_study(study: Study, thorough: bool = False) -> tuple[Finding, ...]:
     if thorough:
         survey = survey_study(study)
         problems: Iterable[Finding] = survey.problems
-        areas = area_findings(study, survey.facts)
+        areas = (*area_findings(study, survey.facts), *_lost_channels(survey.facts))
     else:
         problems = check_cases(study.cases)
         areas = ()
     return (*problems, *areas, *class_findings(study))
+
+
+def _lost_channels(facts: Mapping[str, Facts]) -> tuple[Finding, ...]:
+    """A warning, told at once too, of a fourth channel that was left out and may have been measured."""
+    names = tuple(name for name, seen in facts.items() if FOURTH_LEFT_OUT in seen.notes)
+    if not names:
+        return ()
+    finding = Finding("warning", f"{FOURTH_LEFT_OUT}, in {counted(len(names), 'image')}", names)
+    log.warning("%s", finding.message)
+    return (finding,)
 
 
 def check_cases(cases: Sequence[Case]) -> tuple[Finding, ...]:

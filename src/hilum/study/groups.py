@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from hilum.errors import StudyError
 from hilum.study.names import (
+    counted,
     is_image_word,
     is_mask_word,
     listed,
@@ -25,10 +26,15 @@ OWN = (
 )
 _WRONG = "say --group-by REGEX where that is wrong"
 _KERMANY = re.compile(r"(?:^|/)(person\d+|(?:NORMAL\d*-)?IM-\d+)[-_]", re.IGNORECASE)
-_NUMBER = re.compile(r"^(\d+)[-_]")
+_NUMBER = re.compile(r"^(\d+)[-_ ]")
 # Possessive: a run of letters is taken whole, or a name of many letters would take for ever.
-_TOKEN = re.compile(r"^((?:[^\W\d_]++[-_ ]?)+\d+)[-_]")
+_TOKEN = re.compile(r"^((?:[^\W\d_]++[-_ ]?)+\d+)[-_ ]")
 _FOLDER = re.compile(r"[^\W\d_]*[-_ ]?\d+[^/]*|[^/]*\d+$")
+# Folders numbered by time or by chance: the same animals lie in all of them.
+_ROUND = re.compile(
+    r"(?:hour|day|week|month|year|visit|session|time[-_ ]?point|time|tp|fold|batch|part|set)s?[-_ ]?\d+",
+    re.IGNORECASE,
+)
 # A guess that fits so many names is taken, and one that fits as many as this is told of.
 _MOSTLY = 0.8
 _NEAR = 0.5
@@ -68,8 +74,14 @@ def assign_groups(study: Study, group_by: str | None = None) -> Study:
 
     `group_by` is a regular expression, searched in the path relative to the study's folder: its first
     capture group, or all of the match, is the group. Without it the layout's or table's groups are kept,
-    else they are guessed from names. Raises StudyError for a pattern that is not valid or does not match.
+    else they are guessed from names. Groups that differ in case and separators alone are warned of.
+    Raises StudyError for a pattern that is not valid or does not match.
     """
+    grouped = _assigned(study, group_by)
+    return replace(grouped, findings=(*grouped.findings, *_spellings(grouped)))
+
+
+def _assigned(study: Study, group_by: str | None) -> Study:
     if group_by is not None:
         return _by_pattern(study, group_by)
     if any(case.group for case in study.cases):
@@ -78,6 +90,25 @@ def assign_groups(study: Study, group_by: str | None = None) -> Study:
         words = study.grouping + (f"; {len(empty)} without a group are their own" if empty else "")
         return replace(study, cases=cases, grouping=words)
     return _guessed(study)
+
+
+def _spellings(study: Study) -> tuple[Finding, ...]:
+    """A warning of each group that may be a larger one spelled otherwise; images alone are no groups."""
+    sizes = Counter(case.group for case in study.cases if case.group != case.name)
+    first: dict[str, str] = {}
+    findings = []
+    for name, number in sizes.most_common():
+        larger = first.setdefault(re.sub(r"[\W_]+", " ", name).strip().casefold(), name)
+        if larger != name:
+            words = (
+                f"groups {larger!r} and {name!r} ({counted(sizes[larger], 'image')} and {number}) may be one "
+                f"spelled in two ways, and lie on both sides of a fold: if they are, write {larger!r} in "
+                "both places"
+            )
+            findings.append(
+                Finding("warning", words, tuple(case.name for case in study.cases if case.group == name))
+            )
+    return tuple(findings)
 
 
 def relative_path(study: Study, case: Case) -> str:
@@ -197,17 +228,21 @@ def _matching(words: str, least: int, pattern: re.Pattern[str], names: Sequence[
 
 
 def _numbered_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
-    """Folders that carry a number, at each depth."""
+    """Folders that carry a number, at each depth, unless it is that of a day, a visit or a part."""
     classes = {name.lower() for name in study.classes}
     for names in _by_depth(paths):
         yield _Guess(
             "the numbered folder is the group",
             2,
             tuple(
-                name if name and _FOLDER.fullmatch(name) and name.lower() not in classes else None
+                name if name and _is_numbered(name) and name.lower() not in classes else None
                 for name in names
             ),
         )
+
+
+def _is_numbered(folder: str) -> bool:
+    return bool(_FOLDER.fullmatch(folder)) and not _ROUND.fullmatch(folder)
 
 
 def _plain_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
@@ -228,9 +263,10 @@ def _plain_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
 
 
 def _says(folder: str, known: Collection[str]) -> bool:
-    """Whether a folder is named for a split, a class, a target, images or masks, and for nobody."""
+    """Whether a folder is named for a split, a class, a target, a time, images or masks, and for nobody."""
     plain = without_scale(folder).lower()
-    words = plain in known or bool(_KINDS.fullmatch(plain)) or split_word(plain) is not None
+    kind = _KINDS.fullmatch(plain) or _ROUND.fullmatch(plain)
+    words = plain in known or kind is not None or split_word(plain) is not None
     return words or is_image_word(plain) or is_mask_word(plain) or without_mask_suffix(plain) is not None
 
 

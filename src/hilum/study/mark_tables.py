@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hilum.errors import StudyError
 from hilum.files import read_text
+from hilum.study.layouts.columns import delimiter, filled
 from hilum.study.names import listed, printable
 from hilum.study.study import Mark
 
@@ -71,7 +72,7 @@ def _numbered_rows(path: Path, columns: Sequence[str], numbers: Sequence[str]) -
     """Rows that are not empty, with their lines; decimal commas made points."""
     text = read_text(path, _LIMIT_BYTES, StudyError, "table of marks")
     first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
+    separator = delimiter(first)
     reader = csv.reader(io.StringIO(text), delimiter=separator)
     try:
         names = _names(path, next(reader, []), columns)
@@ -92,9 +93,7 @@ def _numbered_rows(path: Path, columns: Sequence[str], numbers: Sequence[str]) -
 
 def _names(path: Path, heading: Sequence[str], columns: Sequence[str]) -> list[str]:
     """The heading with the wanted columns as they are written here."""
-    found = [printable(name.strip()) for name in heading]
-    while found and not found[-1]:  # spreadsheets end lines with separators
-        found.pop()
+    found = [printable(name) for name in filled(heading)]
     lower = [_OTHER_NAMES.get(name.lower(), name.lower()) for name in found]
     missing = [name for name in columns if name.lower() not in lower]
     if missing:

@@ -117,10 +117,17 @@ def misfit(case: Case, source: Source, image: Placed, other: Placed) -> str:
 
 def size_mismatch(case: Case, source: Source, image: Sequence[int], mask: Sequence[int]) -> str:
     """The message for a mask or channel of another size than its image, both files and sizes named."""
-    return (
-        f"{source} is {_size(mask)} but its image {case.image} is {_size(image)}; "
-        "a mask or channel needs the size of its image, so export it again"
-    )
+    sizes = f"{source} is {_size(mask)} but its image {case.image} is {_size(image)}; "
+    if len(mask) == 2 and len(image) == 3 and tuple(image[1:]) == tuple(mask) and _is_tiff(case.image):
+        return (
+            f"{sizes}its pages were read as planes of a volume; if they are channels, write the image with "
+            "axes CYX (tifffile: photometric='minisblack', metadata={'axes': 'CYX'})"
+        )
+    return f"{sizes}a mask or channel needs the size of its image, so export it again"
+
+
+def _is_tiff(source: Source) -> bool:
+    return source.path.suffix.lower() in (".tif", ".tiff")
 
 
 def _size(shape: Sequence[int]) -> str:

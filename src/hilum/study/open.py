@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -12,11 +11,12 @@ from hilum.study.check import check_study, error_text, without_bad
 from hilum.study.encodings import resolve_encodings
 from hilum.study.fields import with_fields
 from hilum.study.groups import assign_groups
+from hilum.study.inputs import sources_of, with_data
 from hilum.study.layouts.registry import recognise
 from hilum.study.listing import Listing, list_folder
-from hilum.study.names import DETACHED, counted, listed, stem
+from hilum.study.names import counted, listed, stem
 from hilum.study.splits import split_groups
-from hilum.study.study import Case, Finding, Source, Study
+from hilum.study.study import Finding, Study
 
 THOROUGH_BYTES = 400_000_000
 log = logging.getLogger(__name__)
@@ -100,17 +100,8 @@ def _unused(listing: Listing, study: Study) -> tuple[Finding, ...]:
     return (Finding("note", words + "; give such a folder alone to look at it"),)
 
 
-def sources_of(case: Case) -> Iterable[Source]:
-    """Every source of a case: image, channels, masks."""
-    yield case.image
-    yield from case.channels
-    for mask in case.masks.values():
-        yield from mask.sources
-
-
 def total_bytes(study: Study) -> int:
     """Bytes of all files of a study together, the data files of detached headers included."""
     paths = {source.path for case in study.cases for source in sources_of(case)}
-    headers = [path for path in paths if path.suffix.lower() in DETACHED]
-    paths |= {path.with_suffix(suffix) for path in headers for suffix in (".raw", ".zraw", ".raw.gz")}
-    return sum(path.stat().st_size for path in paths if path.is_file())
+    files = {file for path in paths for file in with_data(path)}
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,10 @@ from hilum.study.names import counted, listed, natural
 from hilum.study.study import Case, Study
 
 DEFAULT_FOLDS = 5
+_ALL_ALIKE = (
+    "all images are nearly equal, one to the next, so that alike ones lie on both sides of the folds and the "
+    "scores say little about other images"
+)
 log = logging.getLogger(__name__)
 
 
@@ -67,8 +71,10 @@ def make_folds(
     held_out = tuple(case.name for case in study.cases if case.name not in kept)
     units = units_of(pool, together)
     why = _leak_words(leaked) if leaked else _no_train_words(given) + _left_out_words(held_out)
+    if len({case.group for case in pool}) < 2:
+        return _one_group(pool, k, balance, seed, together, held_out)
     if len(units) < 2:
-        return _one_group(pool, k, balance, seed, held_out)
+        units, why = units_of(pool, ()), f"; {_ALL_ALIKE}{why}"
     folds = min(k or DEFAULT_FOLDS, len(units))
     reason = (
         f"{counted(folds, 'fold')} over {counted(len(units), 'group')}{_fewer(folds, k, len(units))}{why}"
@@ -126,9 +132,13 @@ def _one_group(
     k: int | None,
     balance: Mapping[str, Sequence[float]] | None,
     seed: int,
+    together: Sequence[Sequence[str]],
     held_out: tuple[str, ...],
 ) -> Splits:
-    """Folds over images where there is one group alone: said clearly, and refused where K was asked for."""
+    """Folds over images where there is one group alone: said clearly, and refused where K was asked for.
+
+    Near-equal images stay together but where all are.
+    """
     if k is not None:
         name = cases[0].group if cases else "none"
         raise StudyError(
@@ -139,12 +149,16 @@ def _one_group(
     if len(cases) < 2:
         only = tuple(case.name for case in cases)
         return Splits("case", (Fold(only, ()),), "one image only: nothing is left to score on", held_out)
-    folds = min(DEFAULT_FOLDS, len(cases))
+    alone = [replace(case, group=case.name) for case in cases]
+    units = units_of(alone, together)
+    alike = len(units) < 2
+    units = units_of(alone, ()) if alike else units
+    folds = min(DEFAULT_FOLDS, len(units))
     reason = (
         f"{counted(folds, 'fold')} over images, because all are of one group: the scores say nothing "
-        "about another animal or patient"
+        f"about another animal or patient{f'; {_ALL_ALIKE}' if alike else ''}"
     )
-    return Splits("case", _folds(cases, [[case] for case in cases], folds, balance, seed), reason, held_out)
+    return Splits("case", _folds(cases, units, folds, balance, seed), reason, held_out)
 
 
 def _folds(

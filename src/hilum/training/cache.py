@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from hilum.errors import HilumError
 from hilum.files import NUMPY_HEADER, read_json, whole_file, write_json
 from hilum.planning.plan import Plan
-from hilum.study.inputs import files_of
-from hilum.study.open import sources_of
+from hilum.study.inputs import files_of, sources_of
 from hilum.study.study import Case
 from hilum.training.samples import Sample, centres_of
 from hilum.training.space import existing

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from hilum.errors import RunError
-from hilum.study.inputs import files_of
+from hilum.study.inputs import files_of, with_data
 from hilum.study.names import DETACHED
 from hilum.study.record import study_to_json
 from hilum.study.study import Case, Study
@@ -73,8 +73,8 @@ def trained_on(run: Run, cases: Sequence[Case]) -> tuple[str, ...]:
     places: dict[str, set[_Place]] = {}
     for case in run.study.cases:
         if case.name in trained:
-            path = _name(case.image.path, run.study)
-            places.setdefault(path, set()).add((case.image.entry, case.image.index))
+            for path in with_data(case.image.path):
+                places.setdefault(_name(path, run.study), set()).add((case.image.entry, case.image.index))
     known = {
         (digest, *place)
         for name, digest in run.manifest.get("inputs", {}).items()

@@ -106,21 +106,23 @@ def test_kaggle_ultrasound(tmp_path, picture, save, disc):
     assert any("test/1.tif" in finding.message for finding in study.findings if finding.severity == "note")
 
 
-@pytest.mark.parametrize(("held", "severity"), [(True, "error"), (False, "warning")])
-def test_the_ignore_label_of_nnunet_is_told(tmp_path, volume, held, severity):
+@pytest.mark.parametrize("held", [(), (1,), (0, 4)])
+def test_cases_with_the_ignore_label_of_nnunet_are_refused_or_left_out(tmp_path, volume, held):
     labels = {"background": 0, "liver": 1, "ignore": 2}
     (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT"}, "labels": labels}))
-    for number in range(3):
+    for number in range(5):
         mask = np.zeros((2, 8, 8), np.uint8)
         mask[:, :4] = 1
-        mask[0, 6:] = 2 if held and number == 1 else 0
+        mask[0, 6:] = 2 if number in held else 0
         volume(tmp_path / "imagesTr" / f"c_{number}_0000.nii.gz", np.ones((2, 8, 8), np.int16))
         volume(tmp_path / "labelsTr" / f"c_{number}.nii.gz", mask)
     study = understand(tmp_path)
     assert study.targets == ("liver",)
-    (told,) = (finding for finding in study.findings if "'ignore' (2)" in finding.message)
-    assert told.severity == severity
-    assert ("c_1.nii.gz" in told.message) == held
+    told = [finding for finding in study.findings if "'ignore' (2)" in finding.message]
+    assert [(one.severity, one.cases) for one in told] == [
+        ("error", tuple(f"c_{number}" for number in held))
+    ] * bool(held)
+    assert names(open_study(tmp_path, skip_bad=True)) == [f"c_{n}" for n in range(5) if n not in held]
 
 
 def test_nnunet_with_channels_and_regions(tmp_path, volume):

@@ -1,4 +1,5 @@
 import math
+import unicodedata
 
 import numpy as np
 import pytest
@@ -76,7 +77,9 @@ def test_paths_may_not_leave_the_folder(folder, path):
 ROWS = ("img/a.png,cat", "img/b.png,dog", "img/c.png,cat")
 
 
-@pytest.mark.parametrize("column", ["patient", "Patient ID", "subject_id", "animal", "mouse", "slide"])
+@pytest.mark.parametrize(
+    "column", ["patient", "Patient ID", "PatientID", "subject_id", "animal", "mouse_id", "slide-id"]
+)
 def test_a_column_of_patients_is_the_group(folder, column):
     lines = [f"{row},{who}" for row, who in zip(ROWS, ("P1", "P1", "P2"), strict=True)]
     study = understand(write(folder, f"image,label,{column}", *lines))
@@ -254,3 +257,40 @@ def test_other_numbers_are_not_taken_for_flags(folder):
     study = understand(write(folder, "image,mass,age", *five("1", "55", "0", "8", "1")))
     assert study.classes == ("mass",)
     assert {finding.severity for finding in study.findings} == {"note"}
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_a_target_is_not_lost_over_an_odd_cell(folder, number):
+    rows = [f"img/{name}.png,msk/{name}.png,msk/{name}.png" for name in "abcab"[:number]]
+    write(folder, "image,Lung,Tumour", *rows[:-1], "img/c.png,msk/c.png,-")
+    study = understand(folder)
+    assert study.targets == ("Lung",)
+    (finding,) = [one for one in study.findings if one.severity == "error"]
+    for words in ("study.csv", "column Tumour", "but for - ", f"line {number + 1}", "leave the cell empty"):
+        assert words in finding.message
+    with pytest.raises(StudyError, match="column Tumour"):
+        open_study(folder)
+
+
+def test_an_odd_cell_in_the_only_target_is_told_as_such(folder):
+    write(folder, "image,Tumour", "img/a.png,msk/a.png", "img/b.png,?")
+    with pytest.raises(StudyError, match=r"column Tumour holds files of masks but for \?"):
+        understand(folder)
+
+
+def test_separators_at_the_ends_of_lines_are_no_columns(folder):
+    study = understand(write(folder, "image;label;;", "img/a.png;cat;;", "img/b.png;dog;", "img/c.png;cat"))
+    assert study.classes == ("cat", "dog")
+    with pytest.raises(StudyError, match="lines 2 do not have 2 cells"):
+        understand(write(folder, "image;label;;", "img/a.png;cat;;x", "img/b.png;dog;;"))
+
+
+@pytest.mark.parametrize(("typed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_with_accents_is_found_however_it_is_composed(folder, typed, stored):
+    there, written = (unicodedata.normalize(form, "é").join("xy") for form in (stored, typed))
+    (folder / "msk").rename(folder / there)
+    (folder / "img" / "a.png").rename(folder / "img" / f"{there}.png")
+    write(folder, "image,nerve", f"img/{written}.png,{written}/a.png", f"img/b.png,{written}/b.png")
+    study = open_study(folder)
+    assert study.cases[0].image.path == folder / "img" / f"{there}.png"
+    assert study.cases[1].masks["nerve"].sources[0].path == folder / there / "b.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from hilum.errors import StudyError
@@ -31,7 +32,7 @@ def recognise(listing: Listing) -> Study | None:
     placed = [(path, _class(path)) for path in listing.images]
     inside = [(path, name) for path, name in placed if name is not None]
     classes = sorted({name for _, name in inside}, key=natural)
-    if len(inside) < _SHARE * len(placed) or not inside or any(map(_names_masks, classes)):
+    if len(inside) < _SHARE * len(placed) or not inside or _holds_masks(listing, classes):
         return None
     if len(classes) == 1:
         if is_image_word(classes[0]):
@@ -57,6 +58,14 @@ def recognise(listing: Listing) -> Study | None:
 def _class(path: PurePosixPath) -> str | None:
     folders = [part for part in path.parts[:-1] if split_word(part) is None]
     return folders[0] if folders else None
+
+
+def _holds_masks(listing: Listing, classes: Sequence[str]) -> bool:
+    """Whether folders, or many files among others, are named as masks are: no class is told by these."""
+    folders = {part for path in listing.images for part in path.parts[:-1]}
+    masks = sum(without_mask_suffix(stem(path)) is not None for path in listing.images)
+    mixed = 1 - _SHARE <= masks / len(listing.images) <= _SHARE
+    return mixed or any(map(_names_masks, classes)) or any(map(is_mask_word, folders))
 
 
 def _names_masks(folder: str) -> bool:

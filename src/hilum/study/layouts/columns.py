@@ -14,7 +14,8 @@ Row = dict[str, str]
 IMAGE = ("filename", "file", "image_path", "path")
 LABEL = ("diagnosis", "class")
 # The wider ones first: what is of one patient must stay together, not only what is of one slide.
-GROUP = ("patient", "patient_id", "subject", "subject_id", "animal", "mouse", "slide")
+_WHOSE = ("patient", "subject", "animal", "mouse", "slide")
+GROUP = tuple(f"{word}{end}" for word in _WHOSE for end in ("", "_id"))
 LABELS = ("label", "labels")
 # what R, pandas and spreadsheets write where nothing is known
 UNKNOWN_WORDS = ("", "na", "n/a", "nan", "null")
@@ -34,6 +35,27 @@ FLAGS = {
 }
 
 
+def delimiter(heading: str) -> str:
+    """What parts the cells of a table, told by its first line: comma, semicolon or tab.
+
+    >>> delimiter("image;label")
+    ';'
+    """
+    return max(",;\t", key=heading.count)
+
+
+def filled(heading: Sequence[str]) -> list[str]:
+    """The names of columns in a heading, without the empty cells with which spreadsheets end lines.
+
+    >>> filled(["image ", "label", "", ""])
+    ['image', 'label']
+    """
+    names = [cell.strip() for cell in heading]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
 def relative(cell: str) -> PurePosixPath:
     """The path in a cell, with slashes and without detours."""
     return PurePosixPath(posixpath.normpath(cell.replace("\\", "/")))
@@ -41,7 +63,12 @@ def relative(cell: str) -> PurePosixPath:
 
 def are_paths(cells: Sequence[str]) -> bool:
     """Whether filled cells are paths of images."""
-    return bool(cells) and all(is_image(relative(cell)) for cell in cells)
+    return path_share(cells) == 1
+
+
+def path_share(cells: Sequence[str]) -> float:
+    """Share of paths of images among the filled cells of a column."""
+    return sum(is_image(relative(cell)) for cell in cells) / max(1, len(cells))
 
 
 def flag_share(cells: Sequence[str]) -> float:
@@ -57,7 +84,7 @@ def image_column(header: Sequence[str]) -> str | None:
 
 def names_images(column: str) -> bool:
     """Whether a column is called as one that stands for `image`: no target is."""
-    return _plain(column) in IMAGE
+    return _plain(column) in map(_plain, IMAGE)
 
 
 def stand_ins(rows: Sequence[Row]) -> dict[str, str]:
@@ -86,8 +113,9 @@ def renamed(rows: Sequence[Row], names: Mapping[str, str]) -> list[Row]:
 def _first(header: Sequence[str], words: Sequence[str]) -> str | None:
     """The column called by the first of the words that any is called by."""
     plain = {_plain(name): name for name in reversed(header)}
-    return next((plain[word] for word in words if word in plain), None)
+    return next((plain[word] for word in map(_plain, words) if word in plain), None)
 
 
 def _plain(column: str) -> str:
-    return re.sub(r"[ -]", "_", column.lower())
+    """A name without case and separators: `Patient ID`, `patient_id` and `PatientID` are one."""
+    return re.sub(r"[\W_]", "", column.lower())

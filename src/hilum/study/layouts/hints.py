@@ -6,8 +6,9 @@ import csv
 import io
 from pathlib import Path
 
+from hilum.study.layouts.columns import delimiter, filled
 from hilum.study.listing import Listing
-from hilum.study.names import is_image_word, is_mask_word, listed, natural, suffix
+from hilum.study.names import is_image_word, is_mask_word, listed, natural, stem, suffix, without_mask_suffix
 from hilum.study.slices import dicom_slices
 
 _HEAD = 100_000
@@ -33,6 +34,12 @@ def _names_hint(listing: Listing) -> str:
         return (
             f" {listed(images)}/ and {listed(masks)}/ hold no files of the same name: name each mask as its "
             "image, or as its image and _mask."
+        )
+    if lonely := [path for path in listing.images if without_mask_suffix(stem(path)) is not None]:
+        return (
+            f" {listed(lonely, 3)} {'is' if len(lonely) == 1 else 'are'} named as masks are, but no image of "
+            "that name lies beside: name each mask as its image and _mask, or give the folder of each case "
+            "one mask and the same channels (CASE/CASE_t1, CASE/CASE_t2, CASE/CASE_seg)."
         )
     return " These images have no masks, marks or labels that are known." if listing.images else ""
 
@@ -70,15 +77,9 @@ def _header(path: Path) -> list[str]:
     """The columns of a table, none where it cannot be read."""
     first = _head(path).partition("\n")[0]
     try:
-        return [
-            cell.strip() for cell in next(csv.reader(io.StringIO(first), delimiter=_delimiter(first)), [])
-        ]
+        return filled(next(csv.reader(io.StringIO(first), delimiter=delimiter(first)), []))
     except csv.Error:
         return []
-
-
-def _delimiter(line: str) -> str:
-    return max(",;\t", key=line.count)
 
 
 def _coco_hint(listing: Listing) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,11 +17,11 @@ from hilum.errors import ImageError, StudyError
 from hilum.image.readers import read_mask
 from hilum.study.layouts.pairs import Key, paired_study
 from hilum.study.listing import Listing
-from hilum.study.names import natural, stem
+from hilum.study.names import counted, listed, natural, stem
 from hilum.study.study import Case, Encoding, Finding, MaskSource, Source, Study
 
 _LIMIT_BYTES = 50_000_000
-_LOOKED_AT = 3
+_WORKERS = 4
 Labels = dict[str, tuple[float, ...]]
 
 
@@ -50,22 +52,21 @@ def recognise(listing: Listing) -> Study | None:
 
 
 def _ignored(cases: Sequence[Case], ignored: Labels) -> tuple[Finding, ...]:
-    """A finding for a label that says "leave these pixels out": an error where masks are seen to hold it."""
+    """An error of the cases whose masks hold a label that says "leave these pixels out"."""
     if not ignored:
         return ()
     name, values = next(iter(ignored.items()))
-    what = f"the label {name!r} ({', '.join(f'{value:g}' for value in values)}) of dataset.json"
-    why = "Hilum does not leave such pixels out yet and would train them as background"
-    masks = [next(iter(case.masks.values())).sources[0] for case in cases if case.masks]
-    held = next((source for source in masks[:_LOOKED_AT] if _holds(source, values)), None)
-    if held is None:
-        return (Finding("warning", f"{what} asks for pixels to be left out: {why} where masks hold it"),)
-    return (
-        Finding(
-            "error",
-            f"{held} holds {what}: {why}; give these pixels a label of their own or leave out the cases",
-        ),
+    masks = [next(iter(case.masks.values())).sources[0] for case in cases]
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        held = list(pool.map(lambda source: _holds(source, values), masks))
+    if not any(held):
+        return ()
+    words = (
+        f"{counted(sum(held), 'mask')} with the label {name!r} ({listed(f'{value:g}' for value in values)}) "
+        f"of dataset.json: {listed(compress(masks, held))}; Hilum does not leave such pixels out yet and "
+        "would train them as background: give these pixels a label of their own or leave out the cases"
     )
+    return (Finding("error", words, tuple(case.name for case in compress(cases, held))),)
 
 
 def _holds(source: Source, values: Sequence[float]) -> bool:

@@ -59,7 +59,11 @@ LAYOUTS = (
         "NAME.png and NAME_mask.png (or _seg, _label, _HC_Annotation) in one folder",
         suffixes.recognise,
     ),
-    Layout("case_folders", "CASE/image.png and CASE/mask.png", case_folders.recognise),
+    Layout(
+        "case_folders",
+        "CASE/image.png and CASE/mask.png, CASE/images/ of one and CASE/masks/, or CASE/CASE_t1 and CASE_seg",
+        case_folders.recognise,
+    ),
     Layout("siblings", "Original/ TargetA/ TargetB/ with equally named files", siblings.recognise),
     Layout("classes", "one folder a class, also within train/ val/ test/", classes.recognise),
 )

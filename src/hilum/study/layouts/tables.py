@@ -7,6 +7,7 @@ import io
 import math
 import posixpath
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +23,12 @@ from hilum.study.layouts.columns import (
     UNKNOWN_WORDS,
     Row,
     are_paths,
+    delimiter,
+    filled,
     flag_share,
     image_column,
     names_images,
+    path_share,
     relative,
     renamed,
     stand_ins,
@@ -38,6 +42,7 @@ NAME = "study.csv"
 _LIMIT_BYTES = 200_000_000
 _OWN = ("image", "group", "split", "spacing")
 _MOSTLY = 0.8
+_HALF = 0.5
 
 
 def recognise(listing: Listing) -> Study | None:
@@ -48,11 +53,18 @@ def recognise(listing: Listing) -> Study | None:
     read, taken = _read(listing, table)
     rows = [_cleaned(row) for row in read]
     columns = [name for name in rows[0] if name not in _OWN]
-    targets = [name for name in columns if not names_images(name) and are_paths(_filled(rows, name))]
+    shares = {name: 0.0 if names_images(name) else path_share(_filled(rows, name)) for name in columns}
+    targets = [name for name in columns if shares[name] == 1]
+    slips = [name for name in columns if _HALF <= shares[name] < 1]
+    rows = _as_stored(listing, rows, ["image", *targets])
     _check_paths(listing, table, rows, ["image", *targets])
-    others = [name for name in columns if name not in targets]
-    classes = _classes(rows, others, masked=bool(targets))
-    findings = (*_findings(listing, table, rows, others, classes), *_taken(table, taken))
+    others = [name for name in columns if shares[name] < _HALF]
+    classes = _classes(rows, others, masked=bool(targets or slips))
+    findings = (
+        *(Finding("error", f"{listing.path(table)}: {_no_mask(rows, name)}") for name in slips),
+        *_findings(listing, table, rows, others, classes),
+        *_taken(table, taken),
+    )
     if not targets and not classes.names:
         problems = [finding.message for finding in findings if finding.severity == "error"]
         raise StudyError("\n".join(problems) or _says_nothing(listing, table, rows))
@@ -105,12 +117,9 @@ def _read(listing: Listing, table: PurePosixPath) -> tuple[list[Row], dict[str, 
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
+    cells = csv.reader(io.StringIO(text), delimiter=delimiter(text.partition("\n")[0]))
     try:
-        lines = [
-            line for line in csv.reader(io.StringIO(text), delimiter=delimiter) if any(map(str.strip, line))
-        ]
+        lines = [line for line in cells if any(map(str.strip, line))]
     except csv.Error as error:
         raise StudyError(f"{path}: is not a table ({error})") from error
     rows = _as_rows(str(path), lines)
@@ -119,17 +128,21 @@ def _read(listing: Listing, table: PurePosixPath) -> tuple[list[Row], dict[str, 
 
 
 def _as_rows(path: str, lines: Sequence[Sequence[str]]) -> list[Row]:
-    header = [cell.strip() for cell in lines[0]] if lines else []
+    header = filled(lines[0]) if lines else []
     header = [cell.lower() if cell.lower() in (*_OWN, *LABELS) else cell for cell in header]
     if image_column(header) is None or len(set(header)) != len(header):
         raise StudyError(
             f"{path}: needs one column `image` (or {', '.join(IMAGE)}) and no column twice "
             f"(found: {listed(header) or 'nothing'})"
         )
-    ragged = [number for number, line in enumerate(lines, start=1) if len(line) != len(header)]
+    ragged = [
+        number
+        for number, line in enumerate(lines, start=1)
+        if len(line) < len(header) or any(map(str.strip, line[len(header) :]))
+    ]
     if ragged:
         raise StudyError(f"{path}: lines {listed(ragged)} do not have {len(header)} cells as the header does")
-    rows = [dict(zip(header, map(str.strip, line), strict=True)) for line in lines[1:]]
+    rows = [dict(zip(header, map(str.strip, line), strict=False)) for line in lines[1:]]
     if not rows:
         raise StudyError(f"{path}: has a header but no rows")
     return rows
@@ -148,6 +161,27 @@ def _key(image: str) -> tuple[str, ...]:
 
 def _filled(rows: Sequence[Row], column: str) -> list[str]:
     return [row[column] for row in rows if row[column]]
+
+
+def _as_stored(listing: Listing, rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+    """Rows whose paths are spelled as the files are: a Mac takes letters such as é apart, others do not.
+
+    What is stored as it is written, or not at all, stays as it is.
+    """
+    cells = {row[column] for row in rows for column in columns if row[column]}
+    absent = {cell for cell in cells if not cell.isascii() and not listing.path(relative(cell)).exists()}
+    if not absent:
+        return list(rows)
+    stored = {_composed(path): path.as_posix() for file in listing.files for path in (file, *file.parents)}
+    spelled = {cell: stored.get(_composed(relative(cell)), cell) for cell in absent}
+    return [
+        {name: spelled.get(cell, cell) if name in columns else cell for name, cell in row.items()}
+        for row in rows
+    ]
+
+
+def _composed(path: PurePosixPath) -> str:
+    return unicodedata.normalize("NFC", path.as_posix())
 
 
 def _check_paths(listing: Listing, table: PurePosixPath, rows: Sequence[Row], columns: Sequence[str]) -> None:
@@ -257,6 +291,17 @@ def _doubt(rows: Sequence[Row], column: str) -> str:
     return (
         f"column {column} holds 0 and 1 but for {values} (line {lines}); write 0 or 1, leave the cell empty "
         "where it is not known, or take the column out if it is no class"
+    )
+
+
+def _no_mask(rows: Sequence[Row], column: str) -> str:
+    """What is wrong with a column of masks and a few other words: no target must be lost over one."""
+    lines = enumerate(rows, start=2)
+    bad = {line: row[column] for line, row in lines if row[column] and not are_paths([row[column]])}
+    values, where = listed(dict.fromkeys(bad.values())), listed(bad)
+    return (
+        f"column {column} holds files of masks but for {values} (line {where}); write the file of the mask, "
+        "leave the cell empty where it is not annotated, or take the column out if it is no target"
     )
 
 
