@@ -92,3 +92,20 @@ def test_a_fold_that_cannot_be_finished_stops_the_others_and_says_how_to_go_on(
     with pytest.raises(TrainingError, match=r"fold 0 .*the node died.*--resume"):
         cluster.train(phantom_study, tmp_path / "run", steps=1, folds=2, settings=quick, device="cpu")
     assert ray.cancelled == [1]
+
+
+def test_a_run_begun_here_goes_on_over_there_and_threads_of_ones_own_are_kept(
+    ray, phantom_study, quick, tmp_path, monkeypatch
+):
+    begun = {"steps": 1, "folds": 2, "device": "cpu"}
+    narrow = tuple(each for each in quick if not each.startswith("training.threads"))
+    monkeypatch.setattr(cluster, "train_here", lambda *folders, **wishes: wishes)
+    run = tmp_path / "run"
+    fresh = cluster.train(phantom_study, run, settings=narrow, **begun)
+    assert fresh["settings"] == [*narrow, "training.threads=1"]
+    own = cluster.train(phantom_study, run, settings=(*narrow, "training.threads=2"), **begun)
+    assert own["settings"] == [*narrow, "training.threads=2"]
+    run.mkdir()
+    (run / "manifest.json").touch()
+    resumed = cluster.train(phantom_study, run, settings=narrow, resume=True, **begun)
+    assert resumed["settings"] == list(narrow)

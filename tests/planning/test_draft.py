@@ -50,6 +50,9 @@ def test_a_setting_is_read_as_its_type(setting, key, value):
         ("training.precision=64-true", "32-true"),
         ("training.rare_share=1.5", "less than or equal to 1"),
         ("version=3", "version"),
+        ("training.seed=-1", "training.seed = -1"),
+        ("data=5", "data = 5: is a group of settings; set one of them, like data.channels="),
+        ("training.augmentation=", "like training.augmentation.rotate_deg="),
     ],
 )
 def test_a_wrong_setting_names_what_is_right(setting, says):
@@ -111,3 +114,17 @@ def test_thresholds_of_images_are_for_masks_alone():
     draft.set("task", "classify")
     with pytest.raises(PlanError, match="for masks"):
         draft.plan()
+
+
+def test_nothing_behind_the_colon_of_a_group_says_nothing():
+    tree = {"data": None, "training": {"batch": 4, "augmentation": None, "minutes": None}}
+    assert list(flat(tree)) == [("training.batch", 4), ("training.minutes", None)]
+
+
+def test_a_plan_leaves_the_values_of_its_draft_alone():
+    """Single settings go into the planned group, whose values are compared with later ones."""
+    draft = Draft()
+    draft.set("model.settings", {"width": 8})
+    draft.set("model.settings.depth", 3)
+    assert draft.plan().model.settings == {"width": 8, "depth": 3}
+    assert draft.get("model.settings") == {"width": 8}

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from hilum.errors import StudyError
+from hilum.image.image import Image
+from hilum.image.spacing import Spacing
+from hilum.image.volume import write_volume
 from hilum.planning.fingerprint import ceiling, spread, take_fingerprint
 from hilum.study.open import open_study
+from hilum.study.study import Case, Source, Study
 
 
 @pytest.fixture
@@ -96,3 +101,11 @@ def test_too_few_images_have_no_pose(study):
 def test_a_large_study_is_looked_at_evenly():
     assert spread(list(range(1000)), 5) == [0, 250, 500, 749, 999]
     assert spread([1, 2], 5) == [1, 2]
+
+
+def test_flat_images_among_volumes_are_named(tmp_path):
+    write_volume(tmp_path / "scan.nii.gz", Image(np.zeros((1, 6, 8, 8), np.int16), Spacing((1, 1, 1), "mm")))
+    Pillow.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "photo.png")
+    cases = tuple(Case(name, Source(tmp_path / name)) for name in ("photo.png", "scan.nii.gz"))
+    with pytest.raises(StudyError, match=r"photo\.png is a flat image and .*scan\.nii\.gz a volume"):
+        take_fingerprint(Study(tmp_path, "pairs", cases))

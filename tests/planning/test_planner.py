@@ -4,7 +4,15 @@ import torch
 from hilum.errors import PlanError
 from hilum.phantoms.make import make_phantom
 from hilum.planning.document import read_plan, write_plan
-from hilum.planning.planner import Wishes, find_recipe, make_plan, recipe_names
+from hilum.planning.planner import (
+    Wishes,
+    find_recipe,
+    line_folds,
+    make_plan,
+    recipe_names,
+    unheard,
+    wished_folds,
+)
 from hilum.study.masks import read_case_image
 from hilum.study.open import open_study
 from hilum.training.prepare import prepare_image
@@ -178,3 +186,75 @@ def test_an_unknown_recipe_lists_the_known_ones(name):
 def test_a_wrong_setting_stops_before_any_work(study):
     with pytest.raises(PlanError, match=r"training\.batch"):
         planned(study, settings=("training.batc=3",))
+
+
+def sizes(plan):
+    training = plan.training
+    return [plan.data.downsample, training.patch, training.whole, training.batch, plan.inference.tile]
+
+
+def test_patch_batch_and_tile_follow_a_resolution_that_is_asked_for(larger):
+    """Else a study that is planned whole at 4x learns one crop of each image at full resolution."""
+    own = planned(larger, steps=100)
+    assert (own.data.downsample, own.training.whole) == (4, True)
+    fine = planned(larger, steps=100, settings=("data.downsample=1",))
+    assert sizes(fine) == [1, [128, 128], False, 8, [448, 608]]
+    assert "420 x 580 at working resolution, so crops" in fine.reasons["training.whole"]
+    assert sizes(planned(larger, steps=100, settings=("data.downsample=8",)))[:3] == [8, [56, 72], True]
+    resized = planned(larger, steps=100, settings=("data.size=[100, 130]",))
+    assert (resized.training.patch, resized.training.whole) == ([112, 144], True)
+
+
+def test_what_is_given_beside_a_resolution_is_kept(larger, tmp_path):
+    kept = (
+        "training.patch=[64, 96]",
+        "training.batch=3",
+        "inference.tile=[96, 96]",
+        "model.settings.depth=3",
+    )
+    fine = planned(larger, steps=100, settings=("data.downsample=1", *kept))
+    assert sizes(fine) == [1, [64, 96], False, 3, [96, 96]]
+    assert (fine.model.settings["depth"], fine.reasons["training.patch"]) == (3, "set by --set")
+    write_plan(fine, tmp_path / "plan.yaml")
+    assert sizes(planned(larger, recipe=str(tmp_path / "plan.yaml"))) == sizes(fine)
+
+
+@pytest.mark.parametrize(
+    "setting", ["data.downsample=0", "data.size=[64]", "data.size=64", "data.size=[0, 64]"]
+)
+def test_a_resolution_that_is_none_is_refused(larger, setting):
+    with pytest.raises(PlanError, match=setting.partition("=")[0]):
+        planned(larger, settings=(setting,))
+
+
+def test_a_plan_file_is_the_recipe_of_a_run_also_where_it_names_another(study, tmp_path):
+    path = tmp_path / "plan.yaml"
+    write_plan(planned(study, steps=30), path)
+    again = planned(study, recipe=str(path))
+    assert again.recipe == str(path)
+    assert unheard(again, Wishes(recipe=str(path)), 3) == []
+
+
+def test_an_end_that_is_set_takes_the_place_of_a_file_s_steps(study, tmp_path):
+    """As `--minutes` does."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("training:\n  steps: 9\n  cpu_s: 50\ndetection:\n  steps: 4\n")
+
+    def training(*settings, **wishes):
+        plan = planned(study, recipe=str(path), settings=settings, **wishes)
+        assert plan.training.steps is not None or plan.detection.steps is None
+        return plan.training.steps, plan.training.minutes, plan.training.cpu_s
+
+    assert training("training.minutes=10") == (None, 10, None)
+    assert training("training.cpu_s=70")[::2] == (None, 70)
+    assert training("training.epochs=3")[0] is None
+    assert training("training.epochs=null")[0] == 9
+    assert training("training.minutes=10", "training.steps=7")[:2] == (7, 10)
+    assert training("training.minutes=10", steps=5)[0] == 5
+
+
+def test_folds_of_the_command_line_are_told_from_those_of_a_recipe():
+    assert line_folds(Wishes(recipe="lung-histology-2018")) is None
+    assert line_folds(Wishes(folds=4)) == 4
+    assert line_folds(Wishes(settings=("data.folds=3", "inference.moves=true"))) == 3
+    assert wished_folds(Wishes(settings=("data.folds=3", "inference.moves=true"))) == 3

@@ -185,7 +185,7 @@ def test_much_time_for_few_images_is_spent_on_finer_pixels():
     assert "at 2x" in draft.reasons["training.stages"]
     assert rules.plan_patch(draft, few, 2) == (128, 128)
     assert draft.get("training.stages") == [1]
-    assert "all steps at 2x" in draft.reasons["training.stages"]
+    assert "all steps at the working resolution" in draft.reasons["training.stages"]
     many = replace(PRINT, cases=100_000)
     assert rules.plan_resolution(draft, many, rules.time_a_fold(draft, 4)) == 1
     assert draft.get("data.downsample") == 2

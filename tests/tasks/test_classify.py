@@ -424,3 +424,26 @@ def test_images_by_whole_and_by_relative_paths_have_a_common_folder(tmp_path, mo
     near, far = (Case(name, Source(path)) for name, path in (("a", Path("a.png")), ("b", tmp_path / "b.png")))
     assert common_folder([near, far]) == tmp_path
     assert [file_of(case, common_folder([near, far])) for case in (near, far)] == ["a.png", "b.png"]
+
+
+def test_patch_and_network_follow_a_size_that_is_asked_for(tmp_path):
+    """Else small images are mirrored into the patch that was planned for large ones."""
+    for kind in ("no", "yes"):
+        for index in range(4):
+            picture(tmp_path / kind / f"{kind}{index}.png", kind == "yes", (200, 200), index)
+    study = open_study(tmp_path)
+    own = make_plan(study, Wishes(), 4, "").plan
+    assert own.training.patch == own.data.size != [64, 64]
+    small = make_plan(study, Wishes(settings=("data.size=[64, 64]",)), 4, "").plan
+    assert (small.training.patch, small.training.whole) == ([64, 64], True)
+    assert small.model.settings["stem"] == 2 < own.model.settings["stem"]
+    free = make_plan(study, Wishes(settings=("data.size=null", "data.downsample=2")), 4, "").plan
+    assert free.training.patch == [100, 100]
+
+
+def test_small_images_of_several_shapes_are_not_said_to_be_kept(tmp_path):
+    for index, size in enumerate([(40, 60), (60, 40)] * 4):
+        kind = "yes" if index < 4 else "no"
+        picture(tmp_path / kind / f"{index}.png", kind == "yes", size, index)
+    plan = make_plan(open_study(tmp_path), Wishes(), 4, "").plan
+    assert plan.reasons["data.size"] == "small images, all brought to 50 x 50, the median"

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from hilum.files import write_rows
 from hilum.image.image import Image
 from hilum.image.spacing import Spacing
 from hilum.image.volume import write_volume
@@ -69,3 +70,9 @@ def test_cases_without_the_target_have_an_area_but_no_dice(tmp_path):
     (row,) = _sized([scored("a", 0, 3)], measured, Study(tmp_path, "pairs", ()))
     assert size_of(row) == (0.0, 3.0, "px²")
     assert math.isnan(row["dice"])
+
+
+def test_a_table_without_a_row_is_none(tmp_path):
+    """As of a study of one image, which nothing is left of to score on."""
+    write_rows(tmp_path / "cases.csv", [])
+    assert _read_rows(tmp_path / "cases.csv") == []

@@ -117,3 +117,18 @@ def test_epochs_are_of_whole_batches_however_many_draw_them(tiny_plan):
     plan = tiny_plan(epochs=3.0, batch=10)
     plan.training.minutes = None
     assert counted(plan, 0.0) == Steps(6, "3 epochs of 2 steps")
+
+
+def test_what_is_said_of_too_little_time_helps(tiny_plan):
+    """A step costs its patches, whatever the resolution; CPU seconds are not minutes."""
+    by_cpu = tiny_plan(cpu_s=1.0, batch=6)
+    with pytest.raises(TimeTooShortError, match=r"--set training\.cpu_s=3\).*training\.batch=3") as caught:
+        counted(by_cpu, 0.0)
+    assert "--minutes" not in str(caught.value)
+    assert "downsample" not in str(caught.value)
+    by_cpu.training.cpu_s = 3.0
+    assert counted(by_cpu, 0.0).count >= FEWEST_STEPS
+    sized = tiny_plan(minutes=0.01, patch=[192, 150])
+    sized.data.size = [192, 150]
+    with pytest.raises(TimeTooShortError, match=r"data\.size=\[96,64\] --set training\.patch=\[96,64\]"):
+        counted(sized, 0.0)

@@ -3,7 +3,8 @@ import shutil
 import pytest
 
 from hilum.errors import TrainingError
-from hilum.training.space import SLACK_BYTES, check_space, existing, needed_bytes
+from hilum.planning.plan import Plan
+from hilum.training.space import SLACK_BYTES, check_space, existing, needed_bytes, smaller_images
 
 
 def test_more_of_anything_needs_more():
@@ -25,3 +26,11 @@ def test_a_disk_without_room_is_told_before_anything(tmp_path, monkeypatch):
 
 def test_the_disk_is_that_of_the_nearest_folder_above(tmp_path):
     assert existing(tmp_path / "a" / "b" / "c") == tmp_path
+
+
+def test_smaller_images_are_shrunk_or_of_half_the_size():
+    plan = Plan()
+    plan.data.downsample = 2
+    assert smaller_images(plan) == "--set data.downsample=4"
+    plan.data.size = [300, 20]
+    assert smaller_images(plan) == "--set data.size=[128,20] --set training.patch=[128,20]"

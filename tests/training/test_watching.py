@@ -16,7 +16,14 @@ from hilum.training.batches import draw_batch
 from hilum.training.copies import with_copies
 from hilum.training.loop import Trainer, make_fabric, train_fold
 from hilum.training.samples import labelled_sample, masked_sample
-from hilum.training.watching import Watched, look, look_every, steps_beside_looks, watched_score
+from hilum.training.watching import (
+    Watched,
+    look,
+    look_every,
+    steps_beside_looks,
+    watched_for,
+    watched_score,
+)
 
 PLATEAU = TrainingPlan(schedule="plateau", plateau_factor=0.625, plateau_patience=2)
 
@@ -275,3 +282,38 @@ def test_images_that_may_not_be_parted_are_held_back_together():
     (fold,) = splits.folds
     assert len(fold.val) == 6
     assert all((a in fold.val) == (b in fold.val) for a, b in linked)
+
+
+def test_a_training_that_ran_out_of_memory_looks_at_the_same_steps_when_resumed(tmp_path, monkeypatch):
+    """Looks are counted by the planned batch, not by the smaller one that it goes on with."""
+    settings = plan(keep="best", learning_rate=0.02)
+
+    def starved():
+        made = trainer(settings)
+        step = made._step
+
+        def _step(at, steps):
+            if at == 1 and not made.halved:
+                raise MemoryError
+            return step(at, steps)
+
+        made._step = _step
+        return made
+
+    def stop(progress):
+        if progress.step == 4:
+            raise KeyboardInterrupt
+
+    def looks(history):
+        return [row["step"] for row in history.rows if "val_loss" in row]
+
+    straight = train_fold(starved(), 12, tmp_path / "a.safetensors", None, accuracy)[1]
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(starved(), 12, tmp_path / "b.safetensors", stop, accuracy)
+    resumed = train_fold(starved(), 12, tmp_path / "b.safetensors", None, accuracy)[1]
+    assert looks(straight) == looks(resumed) == [3, 6, 9, 12]
+
+
+def test_what_held_back_samples_decide_is_named():
+    assert watched_for(TrainingPlan()) == []
+    assert watched_for(TrainingPlan(keep="best", stop_at=0.0)) == ["training.keep=best", "training.stop_at"]

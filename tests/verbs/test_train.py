@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import hilum
 from hilum.errors import PlanError, RunError, StudyError
 from hilum.training.run import open_run
 from hilum.training.state import load_tensors
-from hilum.verbs.train import _told
+from hilum.verbs.train import _missed, _told
 
 FILES = (
     *("plan.yaml", "study.json", "splits.json", "manifest.json", "report.html"),
@@ -141,6 +142,8 @@ def test_fixed_folds_are_kept(phantom_study, phantom_run, quick, tmp_path):
         hilum.train(phantom_study, tmp_path / "run", splits=splits, resume=True)
     with pytest.raises(StudyError, match=r"--folds 3: .*splits\.json fixes 2 folds"):
         hilum.train(phantom_study, tmp_path / "new", splits=splits, folds=3)
+    with pytest.raises(StudyError, match=r"--set data\.folds=3: .*splits\.json fixes 2 folds"):
+        hilum.train(phantom_study, tmp_path / "new", splits=splits, settings=("data.folds=3",))
 
 
 def test_a_run_can_start_from_the_weights_of_another(phantom_study, phantom_run, quick, tmp_path):
@@ -245,3 +248,23 @@ def test_a_fold_trained_anew_is_scored_by_its_new_network(phantom_study, quick, 
     hilum.train(phantom_study, tmp_path / "run", resume=True)
     assert answer.read_bytes() == right
     assert other.stat().st_mtime_ns == untouched
+
+
+def test_a_study_of_one_image_is_trained_and_reported_without_scores(tmp_path, quick, disc, caplog):
+    for folder in ("images", "disc"):
+        (tmp_path / "study" / folder).mkdir(parents=True)
+        Pillow.fromarray(disc() * np.uint8(255)).save(tmp_path / "study" / folder / "only.png")
+    run = hilum.train(tmp_path / "study", tmp_path / "run", steps=2, settings=quick, device="cpu")
+    assert "no scores: one image only" in caplog.text
+    assert (run.folder / "report.html").is_file()
+    hilum.train(tmp_path / "study", tmp_path / "run", resume=True)
+
+
+def test_wishes_for_held_back_images_are_told_where_there_are_none(phantom_run):
+    plan, splits = phantom_run.plan.model_copy(deep=True), phantom_run.splits
+    assert _missed(splits, plan, [0, 1]) == []
+    plan.training.keep = "best"
+    assert "training.keep=best does nothing: no images are held back" in _missed(splits, plan, [0, 1])[0]
+    (fold, *others) = splits.folds
+    watched = replace(fold, train=fold.train[1:], val=fold.train[:1])
+    assert _missed(replace(splits, folds=(watched, *others)), plan, [0]) == []

@@ -36,12 +36,14 @@ def train(
     with session(cluster, workers) as ray:
         device, init = str(wishes.get("device", "auto")), wishes.get("init")
         start = str(Path(init).resolve()) if init else None
-        # Steps are timed here with as many threads as each worker has.
-        settings = [*wishes.pop("settings", ()), f"training.threads={cpus}"]
+        settings = list(wishes.pop("settings", ()))
+        threads = None if any(each.strip().startswith("training.threads") for each in settings) else cpus
+        if threads and not (wishes.get("resume") and (Path(out) / "manifest.json").is_file()):
+            settings.append(f"training.threads={cpus}")  # steps are timed here as each worker takes them
         count = worker_count(ray, workers, device) // (1 if device == "cuda" else cpus) or 1
 
         def side_by_side(run: Run, study: Study, folds: Sequence[int]) -> None:
-            _trained(ray, run, {index: (str(place), index, cpus, start) for index in folds}, cpus, device)
+            _trained(ray, run, {index: (str(place), index, threads, start) for index in folds}, cpus, device)
 
         return train_here(
             place,

@@ -47,10 +47,6 @@ class CaseWorker:
         self.predictor = load_predictor(self.run, device)
         self.delivery = delivery
 
-    def ready(self) -> bool:
-        """True once the networks are there."""
-        return True
-
     def close(self) -> None:
         """Remove the unpacked run: a worker's process is ended by others, and then removes nothing."""
         self.folder.cleanup()

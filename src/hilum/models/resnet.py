@@ -9,12 +9,10 @@ from torch.nn import functional as F
 
 from hilum.errors import PlanError
 from hilum.models import parts
-from hilum.models.unet import space_to_depth
+from hilum.models.unet import CONV, NORM, space_to_depth
 
 BLOCKS = (1, 1, 1)
 MOST_BLOCKS = 200
-_CONV = {2: nn.Conv2d, 3: nn.Conv3d}
-_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 class ResNet(nn.Module):
@@ -55,7 +53,7 @@ class ResNet(nn.Module):
         blocks = parts.wholes("blocks", blocks)
         if sum(blocks) > MOST_BLOCKS:
             raise PlanError(f"blocks = {list(blocks)} are more than {MOST_BLOCKS} in all")
-        if dims not in _CONV or stem not in (1, 2, 4):
+        if dims not in CONV or stem not in (1, 2, 4):
             raise PlanError(f"dims = {dims!r} must be 2 or 3, stem = {stem!r} must be 1, 2 or 4")
         self.in_channels, self.dims, self.factor = in_channels, dims, stem
         widths = [parts.whole("width", width) * 2**stage for stage in range(len(blocks))]
@@ -159,8 +157,8 @@ def _completed(x: Tensor, factor: int) -> Tensor:
 def _convolution(
     channels: int, width: int, dims: int, kernel: int, stride: int = 1, relu: bool = False
 ) -> nn.Sequential:
-    convolution = _CONV[dims](channels, width, kernel, stride, kernel // 2, bias=False)
-    layers: list[nn.Module] = [convolution, _NORM[dims](width)]
+    convolution = CONV[dims](channels, width, kernel, stride, kernel // 2, bias=False)
+    layers: list[nn.Module] = [convolution, NORM[dims](width)]
     return nn.Sequential(*layers, nn.ReLU()) if relu else nn.Sequential(*layers)
 
 

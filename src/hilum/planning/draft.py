@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import yaml
@@ -30,6 +31,9 @@ class Draft:
     def set(self, key: str, value: Any, reason: str = "") -> None:
         """Set one value. Raises PlanError for an unknown key, naming the nearest valid one."""
         check_key(key)
+        if key in groups() and not isinstance(value, Mapping):
+            inside = next(known for known in keys() if known.startswith(f"{key}.") and known not in groups())
+            raise PlanError(f"{key} = {value!r}: is a group of settings; set one of them, like {inside}=...")
         for other in [known for known in self.values if known.startswith(f"{key}.")]:
             del self.values[other]
             self.reasons.pop(other, None)
@@ -48,7 +52,7 @@ class Draft:
             *parents, last = key.split(".")
             for parent in parents:
                 node = node.setdefault(parent, {})
-            node[last] = value
+            node[last] = dict(value) if isinstance(value, Mapping) else value  # single settings go into it
         plan = validated(tree)
         plan.reasons = {key: reason for key, reason in self.reasons.items() if reason}
         return plan
@@ -119,10 +123,17 @@ def keys(model: type[BaseModel] = Plan, prefix: str = "") -> Iterator[str]:
             yield from keys(info.annotation, f"{prefix}{name}.")
 
 
+@cache
+def groups() -> frozenset[str]:
+    """The keys that hold other keys."""
+    return frozenset(key.rpartition(".")[0] for key in keys() if "." in key)
+
+
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested values as (dotted key, value); `model.settings` stays whole.
 
-    An empty group stays whole too: it sets all its values back to their defaults.
+    An empty group stays whole too: it sets all its values back to their defaults. One with nothing behind
+    its colon says nothing.
 
     >>> list(flat({"data": {"folds": 3}, "training": {"augmentation": {}}}))
     [('data.folds', 3), ('training.augmentation', {})]
@@ -131,5 +142,5 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
         key = f"{prefix}{name}"
         if isinstance(value, Mapping) and value and key != "model.settings":
             yield from flat(value, f"{key}.")
-        else:
+        elif value is not None or key not in groups():
             yield key, value

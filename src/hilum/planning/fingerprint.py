@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from hilum.errors import StudyError
 from hilum.image.illumination import coarse_light, evenly_lit, fall_off
 from hilum.image.spacing import Spacing
 from hilum.study.masks import read_case_image, read_masks
@@ -90,8 +91,13 @@ class _Look:
 
 
 def take_fingerprint(study: Study) -> Fingerprint:
-    """Decode up to 64 cases, evenly spread over the study, and measure them."""
-    looks = [_look(case, study) for case in spread(study.cases, LOOKED_AT)]
+    """Decode up to 64 cases, evenly spread over the study, and measure them.
+
+    Raises StudyError where some are flat images and some volumes.
+    """
+    cases = spread(study.cases, LOOKED_AT)
+    looks = [_look(case, study) for case in cases]
+    _check_axes(cases, looks)
     channels = max(look.channels for look in looks)
     sizes = np.array([float(np.prod(look.shape)) for look in looks])
     mean = np.average([np.resize(look.mean, channels) for look in looks], axis=0, weights=sizes)
@@ -167,6 +173,16 @@ def _look(case: Case, study: Study) -> _Look:
         shares=shares,
         dice=dice,
     )
+
+
+def _check_axes(cases: Sequence[Case], looks: Sequence[_Look]) -> None:
+    """Raise StudyError where flat images and volumes are mixed, naming one of each."""
+    image_of = {len(look.shape): case.image for case, look in zip(cases, looks, strict=True)}
+    if len(image_of) > 1:
+        raise StudyError(
+            f"{image_of[2]} is a flat image and {image_of[3]} a volume; train on images of one kind, "
+            "each kind in a folder of its own"
+        )
 
 
 def _light(array: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:

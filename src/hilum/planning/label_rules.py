@@ -17,20 +17,26 @@ LEARNING_RATE = 6e-3
 def plan_size(draft: Draft, print_: Fingerprint, folds: int) -> tuple[int, int]:
     """One size (Y, X) for all: their own where small, else what the time allows at their usual shape."""
     height, width = print_.median_shape[-2:]
+    same = len(set(print_.shapes)) == 1
     if max(print_.largest_shape[-2:]) <= SMALL:
         size, why = (height, width), f"images are {height} x {width}: kept as they are"
+        if not same:
+            why = f"small images, all brought to {height} x {width}, the median"
     else:
         side = _affordable(draft, print_, folds, max(height, width))
         size = _shaped(side, height, width)
-        same = len(set(print_.shapes)) == 1
         why = (
             f"images of {height} x {width}{'' if same else ' (median)'}, shrunk to what {PASSES} passes "
             "in the time allow; all to one size and shape, whatever their class, so that size is no shortcut"
         )
     draft.set("data.size", list(size), why)
+    return size
+
+
+def plan_whole(draft: Draft, size: tuple[int, int]) -> None:
+    """A sample is the whole image at this working size (Y, X)."""
     draft.set("training.whole", True, "a label is of the whole image")
     draft.set("training.patch", list(size), "the whole image")
-    return size
 
 
 def _affordable(draft: Draft, print_: Fingerprint, folds: int, longest: int) -> int:

@@ -26,7 +26,9 @@ class DataPlan(_Group):
     std: list[float] = Field(default_factory=list)
     window: list[float] | None = Field(None, min_length=2, max_length=2)
     downsample: int = Field(1, ge=1, le=64)
-    size: list[int] | None = Field(None, description="every image is resized to this (Y, X)")
+    size: list[Annotated[int, Field(ge=1)]] | None = Field(
+        None, min_length=2, max_length=2, description="every image is resized to this (Y, X)"
+    )
     spacing: list[float] | None = Field(
         None, description="every image is resampled to this spacing, in its own unit and (Z,) Y, X order"
     )
@@ -126,7 +128,7 @@ class TrainingPlan(_Group):
     precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "32-true"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(2, ge=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     augmentation: AugmentationPlan = Field(default_factory=AugmentationPlan)
 
 

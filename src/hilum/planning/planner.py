@@ -9,9 +9,10 @@ from pathlib import Path
 
 from hilum import tasks
 from hilum.errors import PlanError
+from hilum.planning.checks import check_line, check_study, warn_of_crops
 from hilum.planning.device import find_device
 from hilum.planning.document import apply_file
-from hilum.planning.draft import Draft, apply_settings, flat
+from hilum.planning.draft import Draft, apply_settings, flat, validated
 from hilum.planning.fingerprint import Fingerprint, take_fingerprint
 from hilum.planning.plan import Plan
 from hilum.planning.rules import drop_quiet_time, drop_stages, fill_normalisation, plan_device, plan_time
@@ -28,6 +29,10 @@ STAGED = (
     "training.patch",
     "training.whole",
 )
+# What patch, batch, tile and network are planned for.
+RESOLUTION = ("data.downsample", "data.size")
+# Each ends a training: given anew, it does so in place of the steps that a file has counted.
+ENDS = ("training.minutes", "training.cpu_s", "training.epochs")
 # Settings that other choices depend on, so they are taken before these.
 TIMING = ("training.cpu_s", "training.minutes", "training.steps", "training.threads", "training.precision")
 
@@ -57,7 +62,8 @@ class Planned:
 def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Planned:
     """Plan every setting of a run.
 
-    Raises PlanError for an unknown recipe or setting, StudyError where there is nothing to learn from.
+    Raises PlanError for an unknown recipe or setting, or one that does not fit the study or the others,
+    StudyError where there is nothing to learn from.
     """
     fingerprint = take_fingerprint(study)
     task = tasks.find_task(study)
@@ -68,17 +74,39 @@ def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Pl
     apply_settings(draft, tuple(each for each in wishes.settings if each.strip().startswith(TIMING)))
     task.plan(draft, study, fingerprint, folds, folds_reason)
     planned = dict(draft.values)
-    if wishes.recipe:
-        draft.set("recipe", wishes.recipe, "asked for")
-        apply_file(draft, find_recipe(wishes.recipe), f"from {wishes.recipe}")
-    _apply_line(draft, wishes, len(study.cases))
-    apply_settings(draft, wishes.settings)
+    _hear(draft, wishes, len(study.cases))
+    if any(draft.get(key) != planned.get(key) for key in RESOLUTION):
+        draft.plan()  # wrong values are refused before anything is planned by them
+        task.plan_sizes(draft, fingerprint)
+        _hear(draft, wishes, len(study.cases))
     draft.set("data.folds", folds, folds_reason)
     drop_quiet_time(draft)
     if "training.stages" not in _wished(wishes).values:
         drop_stages(draft, [key for key in STAGED if draft.get(key) != planned.get(key)])
     fill_normalisation(draft, fingerprint, planned)
-    return Planned(draft.plan(), fingerprint, task.name)
+    plan = draft.plan()
+    check_study(plan, study, task.name, planned["data.outputs"])
+    check_line(plan, _set(wishes), wishes.steps, folds)
+    warn_of_crops(plan, fingerprint)
+    return Planned(plan, fingerprint, task.name)
+
+
+def _hear(draft: Draft, wishes: Wishes, cases: int) -> None:
+    """What a file, the options and `--set` say, each over the one before, and all over what is planned."""
+    if wishes.recipe:
+        apply_file(draft, find_recipe(wishes.recipe), f"from {wishes.recipe}")
+        draft.set("recipe", wishes.recipe, "asked for")
+        _forget_steps(draft, _set(wishes))
+    _apply_line(draft, wishes, cases)
+    apply_settings(draft, wishes.settings)
+
+
+def _forget_steps(draft: Draft, line: Draft) -> None:
+    """The steps of a file go where `--set` gives another end, as they do with `--minutes`."""
+    given = [key for key in ENDS if line.get(key) is not None]
+    forgotten = ("training.steps", "detection.steps") if given else ()
+    for key in (*forgotten, *(["training.cpu_s"] if "training.minutes" in given else [])):
+        draft.set(key, None)
 
 
 def _apply_line(draft: Draft, wishes: Wishes, cases: int) -> None:
@@ -113,17 +141,26 @@ def unheard(plan: Plan, wishes: Wishes, folds: int) -> list[str]:
 
 def wished_folds(wishes: Wishes) -> int | None:
     """The number of folds that the command line, `--set` or the recipe asks for; None where none does."""
-    draft = _wished(wishes)
-    if wishes.folds or draft.get("data.folds") is None:
+    if wishes.folds is not None:
         return wishes.folds
-    folds = draft.plan().data.folds
-    return folds if folds > 1 else None
+    folds = _folds_in(_wished(wishes))
+    return folds if folds is not None and folds > 1 else None
+
+
+def line_folds(wishes: Wishes) -> int | None:
+    """The number of folds that `--folds` or `--set` asks for, whatever a recipe says."""
+    return wishes.folds if wishes.folds is not None else _folds_in(_set(wishes))
+
+
+def _folds_in(draft: Draft) -> int | None:
+    folds = draft.get("data.folds")
+    return None if folds is None else validated({"data": {"folds": folds}}).data.folds
 
 
 def wished_group_by(wishes: Wishes) -> str | None:
     """The expression for the groups that the command line, `--set` or the recipe asks for."""
-    draft = _wished(wishes)
-    return wishes.group_by or (draft.plan().data.group_by if draft.get("data.group_by") else None)
+    said = _wished(wishes).get("data.group_by")
+    return wishes.group_by or validated({"data": {"group_by": said}}).data.group_by
 
 
 def _wished(wishes: Wishes) -> Draft:
@@ -131,6 +168,13 @@ def _wished(wishes: Wishes) -> Draft:
     draft = Draft()
     if wishes.recipe:
         apply_file(draft, find_recipe(wishes.recipe), "")
+    apply_settings(draft, wishes.settings)
+    return draft
+
+
+def _set(wishes: Wishes) -> Draft:
+    """What `--set` says."""
+    draft = Draft()
     apply_settings(draft, wishes.settings)
     return draft
 

@@ -105,30 +105,33 @@ def _lowest(print_: Fingerprint, factor: int) -> float:
     return min(values, default=1.0)
 
 
+def in_plane(draft: Draft, print_: Fingerprint, factor: int) -> tuple[int, int]:
+    """The largest (Y, X) at working resolution: `data.size`, or that of the images shrunk by a factor."""
+    size = draft.get("data.size") or [round(side / factor) for side in print_.largest_shape[-2:]]
+    return max(1, int(size[0])), max(1, int(size[1]))
+
+
 def plan_patch(draft: Draft, print_: Fingerprint, factor: int, finer: int = 1) -> tuple[int, int]:
     """Whole images where they are small at working resolution, crops else; network depth to match.
 
     Crops show as much of the image where the resolution is `finer` than needed, and most steps are then
     taken as if it were not, on patches that have to fit the network too.
     """
-    height, width = (max(1, round(size / factor)) for size in print_.largest_shape[-2:])
-    whole = max(height, width) <= WHOLE_LIMIT
+    height, width = in_plane(draft, print_, factor)
+    whole, flat = max(height, width) <= WHOLE_LIMIT, len(print_.median_shape) == 2
     side = PATCH * finer
     wanted = (height, width) if whole else (min(side, height), min(side, width))
     depth = max(2, min(5, int(math.log2(max(8, min(wanted)) / 8))))
     divisor = 2 * 2**depth * finer
     patch = tuple(-(-side // divisor) * divisor for side in wanted)
     why = f"images are {height} x {width} at working resolution"
-    draft.set(
-        "training.whole",
-        whole,
-        why + (", small enough to be taken whole" if whole else ", so crops are drawn"),
-    )
+    why += ", small enough to be taken whole" if whole else ", so crops are drawn"
+    draft.set("training.whole", whole and flat, why if flat else "slices are drawn from volumes")
     draft.set("training.patch", list(patch), f"a multiple of {divisor}, which the network needs")
     draft.set(
         "model.settings", {"width": 16, "depth": depth, "stem": 2}, "four pixels are left at the bottom"
     )
-    stages, why = [1], f"all steps at {factor}x, the coarsest that the masks allow"
+    stages, why = [1], "all steps at the working resolution"
     if finer > 1:
         stages = [finer, finer, 1]
         why = f"two thirds of the steps at {factor * finer}x, where they cost less, then at {factor}x"
@@ -159,7 +162,6 @@ def plan_volumes(draft: Draft, print_: Fingerprint) -> None:
     beside = 2 if depth >= 16 else 1
     draft.set("data.dims", 2, "slices with neighbours as channels: blocks cost ten times as much")
     draft.set("data.neighbours", beside, f"volumes of {depth} slices; above and below tell what one cannot")
-    draft.set("training.whole", False, "slices are drawn from volumes")
     if print_.low <= -900 and print_.channels == 1:
         draft.set("data.normalise", "window", f"values from {print_.low:g}: Hounsfield units")
         draft.set("data.window", [-1000.0, 400.0], "HU, from air to soft tissue")
@@ -263,7 +265,7 @@ def plan_device(draft: Draft, device: Device) -> None:
 
 def plan_tile(draft: Draft, print_: Fingerprint, factor: int, divisor: int) -> None:
     """Predict in tiles of about 512 pixels, or the whole image where it is not larger."""
-    sides = [-(-round(size / factor) // divisor) * divisor for size in print_.largest_shape[-2:]]
+    sides = [-(-side // divisor) * divisor for side in in_plane(draft, print_, factor)]
     tile = [min(side, -(-768 // divisor) * divisor) for side in sides]
     draft.set("inference.tile", tile, "bounds the memory of prediction, whatever the image size")
 

@@ -76,8 +76,8 @@ class Classify(OneNetwork):
         softmax = study.exclusive and not binary
         why = "classes exclude each other" if softmax else "one yes-or-no question an output"
         draft.set("model.activation", "softmax" if softmax else "sigmoid", why)
-        size = label_rules.plan_size(draft, fingerprint, folds)
-        label_rules.plan_network(draft, size)
+        label_rules.plan_size(draft, fingerprint, folds)
+        self.plan_sizes(draft, fingerprint)
         label_rules.plan_learning(draft, fingerprint)
         if not softmax:
             label_rules.plan_threshold(draft)
@@ -86,6 +86,12 @@ class Classify(OneNetwork):
         label_rules.plan_distortion(draft, fingerprint)
         validated = {"val", "test"} <= {case.split for case in study.cases}
         label_rules.plan_holding_back(draft, folds, validated, len(study.cases))
+
+    def plan_sizes(self, draft: Draft, fingerprint: Fingerprint) -> None:
+        """The whole image as patch, and a network to match its size."""
+        size = rules.in_plane(draft, fingerprint, int(draft.get("data.downsample", 1)))
+        label_rules.plan_whole(draft, size)
+        label_rules.plan_network(draft, size)
 
     def balance(self, study: Study, facts: Mapping[str, Facts]) -> Mapping[str, Sequence[float]]:
         """The labels of each case, unknown ones as 0."""

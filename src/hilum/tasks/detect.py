@@ -90,6 +90,9 @@ class Detect:
             mark_rules.plan_slices(draft, spacing)
         mark_rules.plan_detection(draft, fingerprint, diameters)
 
+    def plan_sizes(self, draft: Draft, fingerprint: Fingerprint) -> None:
+        """Nothing: the patch is of so many voxels whatever their size."""
+
     def balance(self, study: Study, facts: Mapping[str, Facts]) -> Mapping[str, Sequence[float]]:
         """Nodules of each scan."""
         return {case.name: [float(len(nodule_marks(case)))] for case in study.cases}

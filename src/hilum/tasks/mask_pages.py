@@ -46,7 +46,10 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     import pandas as pd
 
     names = dict.fromkeys(("case", "group", "target", "unit"), str)
-    table = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+    try:
+        table = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+    except pd.errors.EmptyDataError:
+        return []  # no case was scored
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 

@@ -99,11 +99,9 @@ class Segment(OneNetwork):
         )
         flat = len(fingerprint.median_shape) == 2
         finer = rules.plan_resolution(draft, fingerprint, rules.time_a_fold(draft, folds) if flat else 0.0)
-        factor = int(draft.get("data.downsample"))
+        self.plan_sizes(draft, fingerprint, finer)
         if flat:
             draft.set("model.name", "link-unet", "two thirds of the time of a U-Net's step: more steps")
-        patch = rules.plan_patch(draft, fingerprint, factor, finer)
-        rules.plan_batch(draft, patch, fingerprint.cases)
         draft.set("training.loss", "bce+dice-both", "images with little target count, and those with much")
         draft.set("training.weight_decay", 0.1, "few images are soon learned by heart")
         rules.plan_rate(draft)
@@ -117,6 +115,12 @@ class Segment(OneNetwork):
             draft.set("model.name", "unet", "volumes slice by slice")
             rules.plan_volumes(draft, fingerprint)
         rules.plan_presence(draft, fingerprint)
+
+    def plan_sizes(self, draft: Draft, fingerprint: Fingerprint, finer: int = 1) -> None:
+        """Patch, network depth, batch and tile; `finer` is by how much finer than needed the pixels are."""
+        factor = int(draft.get("data.downsample", 1))
+        patch = rules.plan_patch(draft, fingerprint, factor, finer)
+        rules.plan_batch(draft, patch, fingerprint.cases)
         divisor = 2 * 2 ** int(draft.get("model.settings")["depth"])
         rules.plan_tile(draft, fingerprint, factor, divisor)
 

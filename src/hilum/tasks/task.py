@@ -97,6 +97,10 @@ class Task(Protocol):
         """Set what this task plans."""
         ...
 
+    def plan_sizes(self, draft: Draft, fingerprint: Fingerprint) -> None:
+        """Set what follows from `data.downsample` and `data.size`, also where these were asked for."""
+        ...
+
     def balance(self, study: Study, facts: Mapping[str, Facts]) -> Mapping[str, Sequence[float]]:
         """What each case carries of each output, to spread evenly over folds."""
         ...

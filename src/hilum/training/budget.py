@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hilum.errors import TrainingError
 from hilum.planning.plan import Plan
 from hilum.training.loop import Trainer
+from hilum.training.space import smaller_images
 from hilum.training.watching import epoch_steps, look, steps_beside_looks
 
 logger = logging.getLogger(__name__)
@@ -62,13 +63,29 @@ def count_steps(plan: Plan, trainer: Callable[[], Trainer], remaining_s: float, 
     kind = "CPU s" if by_cpu else "s"
     if count < FEWEST_STEPS:
         raise TimeTooShortError(
-            f"only {max(0, count)} steps of {one:.2f} {kind} fit into the time; allow at least "
-            f"{(FEWEST_STEPS * one * folds / MARGIN + 30) / 60:.1f} more minutes (--minutes), fewer --folds, "
-            f"or shrink the images more (--set data.downsample={plan.data.downsample * 2})"
+            f"only {max(0, count)} steps of {one:.2f} {kind} fit into the time; allow "
+            f"{_more_cpu(one) if by_cpu else _more_minutes(one, folds)}, or cheaper steps ({_cheaper(plan)})"
         )
     if most is not None and most <= count:
         return Steps(most, f"{plan.training.epochs:g} epochs of {epoch} steps", one)
     return Steps(count, f"{available:.0f} {kind} a fold at {one:.3f} {kind} a step, measured", one)
+
+
+def _more_minutes(step_s: float, folds: int) -> str:
+    minutes = (FEWEST_STEPS * step_s * folds / MARGIN + 30) / 60
+    return f"at least {minutes:.1f} more minutes (--minutes), fewer --folds"
+
+
+def _more_cpu(step_s: float) -> str:
+    seconds = math.ceil((FEWEST_STEPS * step_s + FIRST_S) / CPU_MARGIN)
+    return f"at least {seconds} CPU s a fold (--set training.cpu_s={seconds})"
+
+
+def _cheaper(plan: Plan) -> str:
+    """What to type for steps of half the pixels: those of a step are of its patches, not of the images."""
+    batch = f"--set training.batch={max(1, plan.training.batch // 2)}"
+    of_size = plan.data.size == plan.training.patch
+    return f"{batch}, or {smaller_images(plan) if of_size else 'a smaller training.patch'}"
 
 
 def with_steps(plan: Plan, steps: Steps) -> Plan:

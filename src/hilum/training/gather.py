@@ -15,6 +15,7 @@ from hilum.study.masks import read_case_image
 from hilum.study.study import Case
 from hilum.training.cache import Samples, fingerprint, read_cache, size_of, worth_keeping, write_cache
 from hilum.training.samples import Sample
+from hilum.training.space import smaller_images
 
 logger = logging.getLogger(__name__)
 MEMORY_SHARE = 0.7
@@ -37,7 +38,7 @@ def gather_samples(
             raise TrainingError(
                 f"{len(cases)} images need about {expected / 1e9:.1f} GB at this resolution, "
                 f"{limit / 1e9:.1f} GB are free; "
-                f"shrink them more (--set data.downsample={plan.data.downsample * 2})"
+                f"shrink them more ({smaller_images(plan)})"
             )
         if told:
             told(index + 1, len(cases))

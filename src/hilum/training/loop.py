@@ -231,10 +231,10 @@ def train_fold(
     """
     state_path.parent.mkdir(parents=True, exist_ok=True)
     state = load_state(state_path, trainer.network, trainer.average.network, trainer.optimiser)
+    watching = _Watching(trainer, state, steps, measure)  # its looks are counted by the planned batch
     if state.batch is not None:
         trainer.use_batch(state.batch)
     keeper = _StateKeeper(state_path)
-    watching = _Watching(trainer, state, steps, measure)
     every = max(1, steps // LOGGED_ROWS)
     step, history = state.step, state.history
     since = list(state.losses)

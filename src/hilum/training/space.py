@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hilum.errors import TrainingError
+from hilum.planning.plan import Plan
 
 VALUE_BYTES = 4
 COPIES = 5  # of the weights in a state: network, average, two moments, and the best ones met
@@ -33,6 +34,14 @@ def check_space(folder: Path, needed: int) -> None:
             f"{folder}: the run needs up to {in_words(needed)} and its disk has {in_words(free)} left; free "
             "some, or name a folder on another disk (--out)"
         )
+
+
+def smaller_images(plan: Plan) -> str:
+    """What to type for images of half the size: of a size that all have, with the patch, or else shrunk."""
+    if plan.data.size is None:
+        return f"--set data.downsample={plan.data.downsample * 2}"
+    half = ",".join(str(min(side, max(32, side // 64 * 32))) for side in plan.data.size)
+    return f"--set data.size=[{half}] --set training.patch=[{half}]"
 
 
 def existing(folder: Path) -> Path:

@@ -73,8 +73,19 @@ class Watched:
 
 def needs_watching(plan: TrainingPlan) -> bool:
     """Whether the plan asks for something that held-back samples decide."""
-    wished = plan.stop_at is not None or plan.stop_loss is not None
-    return plan.watch or plan.schedule == "plateau" or plan.keep == "best" or wished
+    return bool(watched_for(plan))
+
+
+def watched_for(plan: TrainingPlan) -> list[str]:
+    """The settings for which held-back samples are looked at, as a user writes them."""
+    wishes = {
+        "training.watch=true": plan.watch,
+        "training.schedule=plateau": plan.schedule == "plateau",
+        "training.keep=best": plan.keep == "best",
+        "training.stop_at": plan.stop_at is not None,
+        "training.stop_loss": plan.stop_loss is not None,
+    }
+    return [name for name, wished in wishes.items() if wished]
 
 
 def epoch_steps(samples: int, plan: TrainingPlan) -> int:

@@ -21,7 +21,7 @@ from hilum.inference.keeping import keep
 from hilum.inference.predictor import make_predictor
 from hilum.planning.device import check_device, find_device
 from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, make_plan, wished_group_by
+from hilum.planning.planner import Wishes, line_folds, make_plan, wished_group_by
 from hilum.study.open import open_study
 from hilum.study.splits import Splits, read_splits
 from hilum.study.study import Study
@@ -56,7 +56,7 @@ from hilum.training.slices import all_slices
 from hilum.training.space import check_space, needed_bytes, working_values
 from hilum.training.tiling import cut_samples, learnt_by_slice
 from hilum.training.tracking import tracked
-from hilum.training.watching import needs_watching
+from hilum.training.watching import needs_watching, watched_for
 from hilum.verbs.folding import hold_some_back, plan_folds
 from hilum.verbs.report import report
 from hilum.verbs.resuming import Options, begun_from, check_heard, chosen_folds
@@ -186,6 +186,8 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
         splits = hold_some_back(splits, study, share)
     for line in _told(study, splits, planned.plan):
         logger.info(line)
+    for line in _missed(splits, planned.plan, chosen_folds(splits, options)):
+        logger.warning(line)
     needed, reading = _needed(study, splits), time.perf_counter()
     gathered = gather_samples(needed, planned.plan)
     decoding_s = time.perf_counter() - reading
@@ -223,10 +225,10 @@ def _begin(study: Study, out: Path, wishes: Wishes, options: Options, started: f
 
 def _splits(study: Study, wishes: Wishes, options: Options) -> Splits:
     splits = read_splits(options.splits, study) if options.splits else plan_folds(study, wishes)
-    if options.splits and wishes.folds not in (None, len(splits.folds)):
-        raise StudyError(
-            f"--folds {wishes.folds}: {options.splits} fixes {len(splits.folds)} folds; leave one of both out"
-        )
+    asked = line_folds(wishes)
+    if options.splits and asked not in (None, len(splits.folds)):
+        said = f"--folds {asked}" if wishes.folds else f"--set data.folds={asked}"
+        raise StudyError(f"{said}: {options.splits} fixes {len(splits.folds)} folds; leave one of both out")
     chosen_folds(splits, options)
     return splits
 
@@ -260,6 +262,21 @@ def _told(study: Study, splits: Splits, plan: Plan) -> list[str]:
         f"{plan.task} {', '.join(data.outputs)}: {plan.model.name}, images {seen}",
         f"batches of {training.batch} x {patch}, {training.precision} on {training.device}",
     ]
+
+
+def _missed(splits: Splits, plan: Plan, todo: Sequence[int]) -> list[str]:
+    """What a training of these folds cannot do, for want of images that it does not learn from."""
+    folds = [splits.folds[index] for index in todo]
+    missed = []
+    if not any(fold.test for fold in folds):
+        missed.append(f"this run will have no scores: {splits.reason}; add annotated images to have some")
+    watched = watched_for(plan.training)
+    if watched and not any(fold.val for fold in folds):
+        missed.append(
+            f"{', '.join(watched)} does nothing: no images are held back, and all steps are taken; "
+            "say --set training.validation=0.1 to hold some back"
+        )
+    return missed
 
 
 def _needed(study: Study, splits: Splits) -> list[Any]:

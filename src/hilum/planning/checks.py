@@ -1,0 +1,75 @@
+"""Whether a finished plan is one for its study, and whether all that was asked for can count."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Sequence
+
+from hilum.errors import PlanError
+from hilum.planning.draft import Draft
+from hilum.planning.fingerprint import Fingerprint
+from hilum.planning.plan import Plan
+from hilum.study.names import listed
+from hilum.study.study import Study
+
+logger = logging.getLogger(__name__)
+
+
+def check_study(plan: Plan, study: Study, task: str, planned: Sequence[str]) -> None:
+    """Raise PlanError where a plan is for another task, or for outputs that the study does not have.
+
+    `task` and the outputs `planned` are what the study itself is annotated for.
+    """
+    if plan.task != task:
+        raise PlanError(
+            f"task = {plan.task}: {study.root} is annotated for {task}; leave `task` out of the file, and "
+            "with it what was planned for the other task"
+        )
+    known = study.classes if set(planned) <= set(study.classes) else study.targets
+    odd = [name for name in plan.data.outputs if name not in known]
+    if odd or not plan.data.outputs:
+        near = difflib.get_close_matches(odd[0] if odd else "", known, 1, 0.6)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise PlanError(
+            f"data.outputs = {plan.data.outputs}: {study.root} has {listed(known, 20)}; {hint}"
+            "leave data.outputs out of the file, or name some of these"
+        )
+
+
+def check_line(plan: Plan, line: Draft, steps: int | None, folds: int) -> None:
+    """Raise PlanError where what `--set` says on the `line` cannot count beside other wishes.
+
+    `steps` are those of `--steps`, `folds` as many as there will be.
+    """
+    if line.get("data.folds") == 1 and folds > 1:
+        raise PlanError(
+            f"data.folds = 1: at least 2 folds are needed, {folds} are planned; --fold 0 trains one of them"
+        )
+    if (steps or line.get("training.steps")) and line.get("training.epochs"):
+        raise PlanError(
+            f"training.epochs = {plan.training.epochs:g} beside {plan.training.steps} steps: steps are taken "
+            "as they are, and epochs bound those that fit into the time; say one of both"
+        )
+    factor, size = plan.data.downsample, plan.data.size
+    if size and factor > 1 and line.get("data.downsample"):
+        smaller = [max(1, side // factor) for side in size]
+        raise PlanError(
+            f"data.downsample = {factor} does nothing beside data.size = {size}, which every image is "
+            f"resized to; say --set data.size=[{smaller[0]},{smaller[1]}]"
+        )
+
+
+def warn_of_crops(plan: Plan, print_: Fingerprint) -> None:
+    """Tell where a whole image is wanted as a sample, and the patch is smaller than the images are."""
+    training, data = plan.training, plan.data
+    if not training.whole or data.tiles or data.spacing or len(training.patch) != 2:
+        return
+    height, width = data.size or [round(side / data.downsample) for side in print_.largest_shape[-2:]]
+    if training.patch[0] < height or training.patch[1] < width:
+        logger.warning(
+            "training.whole = true, and images of %d x %d at working resolution are larger than "
+            "training.patch = %s: only a crop of each is learnt; say --set training.patch=[%d,%d], or "
+            "--set training.whole=false",
+            *(height, width, training.patch, -(-height // 32) * 32, -(-width // 32) * 32),
+        )

@@ -1,0 +1,62 @@
+"""What a plan must agree with: its study, and all that was asked for."""
+
+import logging
+
+import pytest
+
+from hilum.errors import PlanError
+from hilum.phantoms.make import make_phantom
+from hilum.planning.planner import Wishes, make_plan
+from hilum.study.open import open_study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return open_study(
+        make_phantom("histology", tmp_path_factory.mktemp("checks") / "study", cases=5, size=(96, 128))
+    )
+
+
+def planned(study, *settings, **wishes):
+    return make_plan(study, Wishes(settings=settings, **wishes), 3, "three").plan
+
+
+def test_outputs_are_those_of_the_study(study, tmp_path):
+    assert planned(study, "data.outputs=[SevereInflammation]").data.outputs == ["SevereInflammation"]
+    with pytest.raises(PlanError, match=r"has Parenchyma, SevereInflammation; did you mean Parenchyma\?"):
+        planned(study, "data.outputs=[Parenchima]")
+    (tmp_path / "other.yaml").write_text("data:\n  outputs: [Parenchyma, nerve]\n")
+    with pytest.raises(PlanError, match=r"leave data\.outputs out of the file"):
+        planned(study, recipe=str(tmp_path / "other.yaml"))
+    with pytest.raises(PlanError, match=r"data\.outputs = \[\]"):
+        planned(study, "data.outputs=[]")
+
+
+def test_a_plan_for_another_task_is_refused(study, tmp_path):
+    (tmp_path / "other.yaml").write_text("task: classify\n")
+    with pytest.raises(PlanError, match="is annotated for segment; leave `task` out"):
+        planned(study, recipe=str(tmp_path / "other.yaml"))
+
+
+def test_wishes_that_cannot_count_are_refused(study):
+    with pytest.raises(PlanError, match=r"at least 2 folds are needed, 3 are planned; --fold 0"):
+        planned(study, "data.folds=1")
+    with pytest.raises(PlanError, match=r"training\.epochs = 2 beside 100 steps.*say one of both"):
+        planned(study, "training.epochs=2", steps=100)
+    with pytest.raises(PlanError, match=r"training\.epochs = 2 beside 50 steps"):
+        planned(study, "training.epochs=2", "training.steps=50")
+    with pytest.raises(PlanError, match=r"data\.downsample = 2 does nothing .*data\.size=\[32,40\]"):
+        planned(study, "data.downsample=2", recipe="ultrasound-nerve-2016")
+
+
+def test_the_epochs_of_a_recipe_give_way_to_steps(study):
+    assert planned(study, steps=7, recipe="ultrasound-nerve-2016").training.steps == 7
+
+
+def test_a_patch_that_leaves_out_most_of_a_whole_image_is_told(study, caplog):
+    with caplog.at_level(logging.WARNING):
+        planned(study, recipe="ultrasound-nerve-2016")
+        planned(study, recipe="lung-histology-2018")
+    assert not caplog.text
+    planned(study, "data.size=[96, 96]", recipe="ultrasound-nerve-2016")
+    assert "only a crop of each is learnt; say --set training.patch=[96,96]" in caplog.text
