@@ -178,3 +178,18 @@ def test_an_unknown_recipe_lists_the_known_ones(name):
 def test_a_wrong_setting_stops_before_any_work(study):
     with pytest.raises(PlanError, match=r"training\.batch"):
         planned(study, settings=("training.batc=3",))
+
+
+@pytest.mark.parametrize(
+    "settings", [("data.normalise=window", "data.window=[0,255]"), ("data.normalise=image",)]
+)
+def test_the_scale_of_the_study_goes_with_it(study, settings):
+    data = planned(study, settings=settings).data
+    assert (data.mean, data.std) == ([], [])
+    asked = planned(study, settings=(*settings, "data.mean=[0.5]", "data.std=[0.25]")).data
+    assert (asked.mean, asked.std) == ([0.5], [0.25])
+
+
+def test_a_window_needs_its_two_ends(study):
+    with pytest.raises(PlanError, match=r"--set 'data\.window=\[0, 255\]'"):
+        planned(study, settings=("data.normalise=window",))
