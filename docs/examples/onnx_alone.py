@@ -27,9 +27,9 @@ def probabilities(session, model, pixels):
         raise SystemExit("light, spacing, slices and windows are left out here; model.json describes them")
     rows, columns = before["size"] or [max(1, round(n / before["downsample"])) for n in pixels.shape[1:]]
     x = resized(pixels, (rows, columns))
-    own = before["normalise"] == "image"
-    x -= x.mean() if own else np.reshape(before["mean"], (-1, 1, 1))
-    x /= max(x.std(), 1e-3) if own else np.reshape(before["std"], (-1, 1, 1))
+    over = {"image": (0, 1, 2), "channel": (1, 2)}.get(before["normalise"])
+    x -= x.mean(over, keepdims=True) if over else np.reshape(before["mean"], (-1, 1, 1))
+    x /= x.std(over, keepdims=True) + 1e-12 if over else np.reshape(before["std"], (-1, 1, 1))
     axes, found = [{"x": 2, "y": 1}[name] for name in model["inference"]["flips"]], []
     for flips in itertools.chain(*(itertools.combinations(axes, n) for n in range(len(axes) + 1))):
         padded = np.pad(np.flip(x, flips), [(0, 0), (0, -rows % divisor), (0, -columns % divisor)], "reflect")

@@ -71,3 +71,19 @@ def test_only_inside_counts_and_the_strongest_are_kept():
 
 def test_nothing_is_found_in_noise():
     assert find_blobs(scan(), np.ones(SHAPE, bool)) == []
+
+
+@pytest.mark.parametrize("thick", [2.0, 2.5, 5.0])
+def test_a_ball_comes_before_vessels_along_thick_slices(thick):
+    shape, step = (round(120 / thick), 64, 64), (thick, 0.7, 0.7)
+    z, y, x = np.meshgrid(*(np.arange(n) * s for n, s in zip(shape, step, strict=True)), indexing="ij")
+    hu = np.random.default_rng(0).normal(-850, 25, shape)
+    for radius, across, down in ((1.2, 10, 10), (1.8, 34, 10), (2.5, 10, 34)):
+        hu[np.hypot(y - across, x - down) < radius] = 30
+    hu[np.sqrt((z - 60) ** 2 + (y - 31) ** 2 + (x - 31) ** 2) < 4] = 30
+    image = Image(
+        hu[None].astype(np.float32), Spacing(step, "mm"), geometry=Geometry((0.0, 0.0, 0.0), IDENTITY)
+    )
+    first, *others = find_blobs(image, np.ones(shape, bool))
+    np.testing.assert_allclose(first.centre, (31, 31, 60), atol=thick)
+    assert all(first.probability > 1.5 * one.probability for one in others)

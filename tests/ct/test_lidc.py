@@ -104,7 +104,7 @@ def test_outlines_in_no_slice_or_outside_are_named():
 
 
 def test_a_stack_from_head_to_feet_is_placed_too():
-    image = scan((1.0, 0, 0, 0, -1.0, 0, 0, 0, -1.0), z=-5.0)
+    image = scan((1.0, 0, 0, 0, 1.0, 0, 0, 0, -1.0), z=-5.0)
     found = parse_reading(reading([nodule("n", roi(-10.0, A))]))
     assert np.unique(np.nonzero(outlines_mask(found, image, 1))[0]).tolist() == [2]
 
@@ -134,3 +134,24 @@ def test_a_file_is_named(tmp_path):
         parse_reading(path)
     path.write_bytes(reading([nodule("n", roi(-15.0, A))]))
     assert len(parse_reading(path).nodules) == 1
+
+
+@pytest.mark.parametrize(
+    "direction",
+    [
+        (1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0),
+        (-1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0),
+        (0, 1.0, 0, 1.0, 0, 0, 0, 0, 1.0),
+    ],
+    ids=["rows", "columns", "swapped"],
+)
+def test_a_volume_that_would_mirror_the_outlines_is_refused(direction):
+    found = parse_reading(reading([nodule("n", roi(-15.0, A))]))
+    with pytest.raises(StudyError, match="mirrored in it; read the DICOM series itself"):
+        outlines_mask(found, scan(direction), 1)
+
+
+def test_a_patient_lying_face_down_is_as_the_reader_saw_it():
+    found = parse_reading(reading([nodule("n", roi(-15.0, A))]))
+    prone = outlines_mask(found, scan((-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)), 1)
+    np.testing.assert_array_equal(prone, outlines_mask(found, scan(), 1))

@@ -54,3 +54,34 @@ def test_no_nodules_and_other_shapes():
     assert measure_nodules(np.zeros(image.shape, bool), image, lungs()) == []
     with pytest.raises(ImageError, match="must have the image's shape"):
         measure_nodules(np.zeros((2, 2, 2), bool), image, lungs())
+
+
+@pytest.mark.parametrize("step", [(2.5, 0.7, 0.7), (0.7, 2.5, 0.7), (1.0, 1.0, 1.0)])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_nodule_touches_the_wall_on_any_side_of_any_voxel(step, axis):
+    sides = np.zeros((24, 24, 24), np.uint8)
+    sides[4:20, 4:20, 4:20] = RIGHT
+    image = Image(
+        np.zeros((1, 24, 24, 24), np.int16), Spacing(step, "mm"), geometry=Geometry((0.0, 0.0, 0.0), STRAIGHT)
+    )
+    for gap in (0, 1):
+        mask = np.zeros((24, 24, 24), bool)
+        place = [slice(10, 13)] * 3
+        place[axis] = slice(4 + gap, 7 + gap)
+        mask[tuple(place)] = True
+        (one,) = measure_nodules(mask, image, Lungs(sides, 0.0, 0.0, 0.0))
+        assert one.wall_mm == pytest.approx(gap * step[axis])
+
+
+def test_the_way_to_a_corner_goes_from_edge_to_edge():
+    sides = np.full((9, 9, 9), RIGHT, np.uint8)
+    sides[0, 0, 0] = 0
+    image = Image(
+        np.zeros((1, 9, 9, 9), np.int16),
+        Spacing((1, 1, 1), "mm"),
+        geometry=Geometry((0.0, 0.0, 0.0), STRAIGHT),
+    )
+    mask = np.zeros((9, 9, 9), bool)
+    mask[4, 5, 0] = True
+    (one,) = measure_nodules(mask, image, Lungs(sides, 0.0, 0.0, 0.0))
+    assert one.wall_mm == pytest.approx(5.0)  # three voxels and four lie between them

@@ -73,3 +73,20 @@ def test_the_package_passes_the_test_of_bioimageio_core(plain_run, tmp_path):
     with zipfile.ZipFile(done.path) as archive:
         assert {"model.onnx", "model.pt", "README.md", "model.json"} <= set(archive.namelist())
     assert core.test_model(done.path).status == "passed"
+
+
+@pytest.mark.parametrize(("how", "axes"), [("image", ["channel", "y", "x"]), ("channel", ["y", "x"])])
+def test_the_package_normalises_over_the_channels_or_each(tmp_path, how, axes):
+    v = pytest.importorskip("bioimageio.spec.model.v0_5")
+    run = run_of(tmp_path, (20, 24), normalise=how, channels=2)
+    (told,) = _steps(v, _given(run))
+    assert [str(axis) for axis in told.kwargs.axes] == axes
+    _write_tensors(tmp_path, lambda x: x, entry_of(run.plan, 4), _given(run))
+    given, found = (load_array(tmp_path / f"{name}.npy") for name in ("input", "output"))
+    over = tuple(range(2 if how == "channel" else 1, 4))
+    wanted = (given - given.mean(over, keepdims=True)) / (given.std(over, keepdims=True) + told.kwargs.eps)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_slices_of_several_channels_are_normalised_outside_too(tmp_path):
+    assert _by_volume(run_of(tmp_path, (12, 20, 24), normalise="channel", neighbours=2))

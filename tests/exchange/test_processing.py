@@ -105,3 +105,11 @@ def test_the_rule_in_words_combines_as_the_task_does(first, second):
     odds = [math.log((p + 1e-6) / (1 - p + 1e-6)) for p in (first, second)]
     assert "ln((p + 1e-6) / (1 - p + 1e-6))" in words
     assert combined(first, second) == pytest.approx(1 / (1 + math.exp(-sum(odds) / 2)))
+
+
+def test_how_intensities_are_normalised_is_told():
+    plan = Plan()
+    for how, words in (("image", "over all channels"), ("channel", "each channel of this image")):
+        plan.data.normalise = how
+        assert words in step(before(plan), "intensities")
+        assert "a std <= 1e-06 |mean| becomes 1" in step(before(plan), "intensities")

@@ -258,3 +258,18 @@ def test_folds_of_the_command_line_are_told_from_those_of_a_recipe():
     assert line_folds(Wishes(folds=4)) == 4
     assert line_folds(Wishes(settings=("data.folds=3", "inference.moves=true"))) == 3
     assert wished_folds(Wishes(settings=("data.folds=3", "inference.moves=true"))) == 3
+
+
+@pytest.mark.parametrize(
+    "settings", [("data.normalise=window", "data.window=[0,255]"), ("data.normalise=image",)]
+)
+def test_the_scale_of_the_study_goes_with_it(study, settings):
+    data = planned(study, settings=settings).data
+    assert (data.mean, data.std) == ([], [])
+    asked = planned(study, settings=(*settings, "data.mean=[0.5]", "data.std=[0.25]")).data
+    assert (asked.mean, asked.std) == ([0.5], [0.25])
+
+
+def test_a_window_needs_its_two_ends(study):
+    with pytest.raises(PlanError, match=r"--set 'data\.window=\[0, 255\]'"):
+        planned(study, settings=("data.normalise=window",))

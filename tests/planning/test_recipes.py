@@ -156,3 +156,13 @@ def test_an_empty_group_sets_its_values_back_and_forgets_their_reasons(study):
 def test_minutes_asked_for_still_count(study):
     assert hilum.plan(study, recipe="ultrasound-nerve-2016").training.minutes is None
     assert hilum.plan(study, recipe="ultrasound-nerve-2016", minutes=3).training.minutes == 3
+
+
+def test_a_recipe_with_a_window_leaves_the_scale_of_the_study(tmp_path):
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        path = tmp_path / ("NORMAL", "SICK")[index % 2] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Pillow.fromarray(rng.integers(0, 255, (48, 64, 3), np.uint8)).save(path)
+    data = hilum.plan(tmp_path, recipe="xray-cnn-2020").data
+    assert (data.normalise, data.window, data.mean, data.std) == ("window", [0, 255], [], [])

@@ -220,3 +220,26 @@ def test_a_sample_must_be_surely_empty_often(cases, looked_at, planned):
     )  # missing from 42 % of those looked at
     draft = drafted(rules.plan_presence, print_=seen)
     assert (draft.get("scoring.metric") == "challenge") is planned
+
+
+def test_channels_that_are_no_colours_have_each_its_own_scale():
+    two = replace(PRINT, channels=2, coloured=False, mean=(120.0, 9000.0), std=(10.0, 800.0))
+    draft = drafted(rules.plan_data, ("a",), 2, "", print_=two)
+    assert draft.get("data.normalise") == "channel"
+    assert "2 channels" in draft.reasons["data.normalise"]
+    grey = replace(PRINT, channels=1, coloured=False)
+    assert drafted(rules.plan_data, ("a",), 2, "", print_=grey).get("data.normalise") == "image"
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0])
+def test_the_study_s_scale_is_planned_in_its_own_unit(unit):
+    small = replace(PRINT, mean=(2.0 * unit,) * 3, std=(0.5 * unit, 0.25 * unit, 1e-6))
+    data = drafted(rules.plan_data, ("a",), 2, "", print_=small).plan().data
+    assert data.mean == pytest.approx([2.0 * unit] * 3)
+    assert data.std == pytest.approx([0.5 * unit, 0.25 * unit, 1.0])
+
+
+def test_the_scale_of_usual_images_is_planned_with_four_decimals():
+    usual = replace(PRINT, mean=(200.123456, 150.5, 0.654321), std=(20.123456, 30.5, 0.123456))
+    data = drafted(rules.plan_data, ("a",), 2, "", print_=usual).plan().data
+    assert (data.mean, data.std) == ([200.1235, 150.5, 0.6543], [20.1235, 30.5, 0.1235])

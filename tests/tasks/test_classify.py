@@ -33,7 +33,7 @@ from hilum.tasks.decisions import (
     rule_of,
 )
 from hilum.tasks.label_files import file_of, summarise
-from hilum.training.batches import Batch
+from hilum.training.batches import Batch, draw_batch
 from hilum.training.losses import Wanted, entropy
 from hilum.training.run import open_run
 
@@ -447,3 +447,19 @@ def test_small_images_of_several_shapes_are_not_said_to_be_kept(tmp_path):
         picture(tmp_path / kind / f"{index}.png", kind == "yes", size, index)
     plan = make_plan(open_study(tmp_path), Wishes(), 4, "").plan
     assert plan.reasons["data.size"] == "small images, all brought to 50 x 50, the median"
+
+
+def test_exclusive_classes_share_the_doubt(folds_run):
+    plan = folds_run.plan.model_copy(deep=True)
+    plan.data.outputs, plan.model.activation, plan.training.smoothing = ["a", "b", "c"], "softmax", 0.1
+    case = Case("a", Source(folds_run.folder), labels={"a": 0.0, "b": 1.0, "c": 0.0})
+    (sample,) = CLASSIFY.samples(case, Image(np.zeros((1, 24, 30), np.uint8)), plan)
+    assert sample.label.tolist() == pytest.approx([0.05, 0.9, 0.05])
+
+
+def test_volumes_are_learnt_with_the_neighbours_of_their_slices(folds_run):
+    plan = folds_run.plan.model_copy(deep=True)
+    plan.data.neighbours, plan.training.patch = 1, plan.data.size
+    case = Case("a", Source(folds_run.folder), labels={"SICK": 1.0})
+    samples = CLASSIFY.samples(case, Image(np.zeros((1, 6, 24, 30), np.uint8)), plan)
+    assert draw_batch(samples, plan.training, 0, 0).x.shape[1] == 3

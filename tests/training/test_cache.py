@@ -46,6 +46,7 @@ def same(first, second):
             assert torch.equal(a.stack, b.stack)
             assert torch.equal(a.known, b.known)
             assert (a.name, a.channels, a.weight) == (b.name, b.channels, b.weight)
+            assert a.neighbours == b.neighbours
             assert (a.label is None) == (b.label is None)
             assert a.label is None or torch.equal(a.label, b.label)
             assert all(np.array_equal(x, y) for x, y in zip(a.centres, b.centres, strict=True))
@@ -63,6 +64,7 @@ def test_what_is_kept_comes_back_bit_by_bit(study, plan, tmp_path):
 
 def test_labels_and_weights_come_back(tmp_path):
     sample = labelled_sample("a", torch.rand(1, 3, 4), torch.tensor([1.0, 0.0]), torch.ones(2), 0.5)
+    sample = dataclasses.replace(sample, neighbours=2)
     write_cache(tmp_path, {"a": (sample,), "b": ()}, "x")
     same({"a": (sample,), "b": ()}, read_cache(tmp_path, "x"))
 
@@ -112,7 +114,7 @@ def test_writing_to_a_sample_does_not_reach_the_file(study, plan, tmp_path):
     ("name", "content"),
     [
         ("samples.json", b"{"),
-        ("samples.json", b'{"version": 2, "fingerprint": "x"}'),
+        ("samples.json", b'{"version": 3, "fingerprint": "x"}'),
         ("samples.npy", b""),
         ("samples.npy", b"\x93NUMPY\x01\x00rubbish"),
     ],

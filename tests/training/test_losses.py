@@ -147,3 +147,10 @@ def test_the_tutorial_s_dice_passes_over_what_is_not_annotated(pair):
     found = negative_dice(logits, wanted(y, known=known))
     torch.testing.assert_close(found, negative_dice(logits, wanted(without, known=known)))
     assert found.item() != pytest.approx(negative_dice(logits, wanted(y)).item(), abs=1e-4)
+
+
+def test_the_weight_of_a_class_is_that_of_the_label_not_of_its_doubt():
+    logits, classes = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([0.5, 3.0, 9.0])
+    y = torch.tensor([[0.9, 0.05, 0.05]])
+    found = entropy(logits, wanted(y, classes=classes, activation="softmax"))
+    torch.testing.assert_close(found, 0.5 * F.cross_entropy(logits, y))

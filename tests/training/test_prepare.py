@@ -115,3 +115,35 @@ def test_image_and_mask_are_brought_to_one_grid():
 def test_a_flat_image_does_not_fit_a_plan_for_volumes(settings):
     with pytest.raises(ImageError, match="one flat image of 4 x 4"):
         prepare_image(image(np.zeros((1, 4, 4), np.uint8)), DataPlan(channels=1, **settings))
+
+
+def test_channels_on_scales_of_their_own_are_each_seen():
+    rng = np.random.default_rng(0)
+    array = np.stack([rng.normal(120, 10, (32, 32)), rng.normal(9000, 800, (32, 32)), np.full((32, 32), 7)])
+    found = prepare_image(image(array.astype(np.uint16)), DataPlan(channels=3, normalise="channel"))
+    assert found.mean((1, 2)).tolist() == pytest.approx([0, 0, 0], abs=1e-4)
+    assert found.std((1, 2)).tolist() == pytest.approx([1, 1, 0], abs=1e-2)
+    together = prepare_image(image(array.astype(np.uint16)), DataPlan(channels=3, normalise="image"))
+    assert together[0].std() < 0.01
+    voxels = prepare_image(image(array[:2, None]), DataPlan(channels=2, normalise="channel"))
+    assert voxels.shape == (2, 1, 32, 32)
+    assert voxels.std((1, 2, 3)).tolist() == pytest.approx([1, 1], abs=1e-2)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("how", ["image", "channel"])
+def test_the_unit_of_an_image_takes_no_contrast_away(how, unit):
+    array = np.random.default_rng(0).random((1, 32, 32)).astype(np.float32)
+    scaled, plain = (
+        prepare_image(image(array * of), DataPlan(channels=1, normalise=how)) for of in (unit, 1)
+    )
+    torch.testing.assert_close(scaled, plain, atol=1e-3, rtol=0)
+    flat = prepare_image(image(np.full((1, 40, 40), 1000.1 * unit, np.float32)), DataPlan(normalise=how))
+    assert flat.abs().max() < 0.01 * max(1, unit)
+
+
+def test_usual_images_are_normalised_to_the_same_bits():
+    array = np.random.default_rng(0).integers(0, 255, (1, 64, 64)).astype(np.uint8)
+    x = torch.from_numpy(array).float()
+    found = prepare_image(image(array), DataPlan(channels=1, normalise="image"))
+    assert torch.equal(found, (x - x.mean()) / x.std(correction=0).clamp(min=1e-3))

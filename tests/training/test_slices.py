@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from hilum.planning.plan import TrainingPlan
 from hilum.training.batches import draw_batch
-from hilum.training.samples import masked_sample
+from hilum.training.samples import labelled_sample, masked_sample
 from hilum.training.slices import all_slices, slabs, slice_of
 from hilum.training.tiling import cut_samples
 
@@ -19,8 +21,6 @@ def volume(depth=6, height=16, width=20, channels=1):
 
 
 def sample(neighbours=0, **shape):
-    from dataclasses import replace
-
     image, mask = volume(**shape)
     return replace(masked_sample("v", image, mask, torch.ones(1)), neighbours=neighbours)
 
@@ -105,11 +105,20 @@ def test_blocks_are_cut_from_the_same_sample():
 
 
 def test_further_centres_are_drawn_as_often_as_targets():
-    from dataclasses import replace
-
     one = sample(height=64, width=64)
     both = replace(one, centres=(np.array([[2, 6, 6]], np.int32), np.array([[5, 40, 40]], np.int32)))
     plan = TrainingPlan(patch=[4, 4], batch=200, rare_share=1.0)
     planes = draw_batch([both], plan, 0, 0).x[:, 0, 2, 2].round()
     assert set(planes.tolist()) == {2.0, 5.0}
     assert 70 < int((planes == 2).sum()) < 130
+
+
+def test_a_volume_with_a_label_is_learnt_from_all_its_slices():
+    image, _ = volume(depth=40, height=8, width=8)
+    labelled = replace(labelled_sample("v", image, torch.ones(1), torch.ones(1)), neighbours=1)
+    plan = TrainingPlan(patch=[8, 8], batch=400, whole=True, rare_share=0.0)
+    batch = draw_batch([labelled], plan, 0, 0)
+    assert batch.x.shape == (400, 3, 8, 8)
+    planes = batch.x[:, 1, 4, 4].round()
+    assert set(planes.tolist()) == set(range(40))
+    assert float(planes.mean()) == pytest.approx(19.5, abs=2)

@@ -94,3 +94,31 @@ def test_a_huge_flat_image_does_not_fit_a_plan_for_volumes(tmp_path):
     volumes = plan().model_copy(update={"neighbours": 2})
     with open_pyramid(tmp_path / "flat.tif") as pyramid, pytest.raises(ImageError, match="one flat image"):
         working_image(pyramid, volumes, skip_glass=False)
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two channels on scales of their own."""
+    array = np.random.default_rng(0).normal([[[120]], [[9000]]], [[[10]], [[800]]], (2, 240, 320))
+    pixels = array.astype(np.uint16)
+    tifffile.imwrite(tmp_path / "c.ome.tif", pixels, ome=True, tile=(64, 64), metadata={"axes": "CYX"})
+    return tmp_path / "c.ome.tif"
+
+
+@pytest.mark.parametrize("limit", [16_000_000, 40_000])
+def test_each_channel_is_normalised_by_its_own_scale(two, monkeypatch, limit):
+    monkeypatch.setattr("hilum.training.windows.EXACT_PIXELS", limit)
+    monkeypatch.setattr("hilum.training.windows.SAMPLE_SIDE", 16)
+    data = DataPlan(channels=2, outputs=["a"], normalise="channel")
+    whole = prepare_image(read_image(two), data)
+    with open_pyramid(two) as pyramid:
+        found = working_image(pyramid, data, skip_glass=False).window(10, 77, 30, 155)
+    assert (found - whole[:, 10:77, 30:155]).abs().max() < (1e-4 if limit > 100_000 else 0.1)
+
+
+def test_a_huge_image_of_small_numbers_keeps_its_contrast(tmp_path):
+    array = np.random.default_rng(0).random((240, 320)).astype(np.float32) * 1e-6
+    tifffile.imwrite(tmp_path / "a.tif", array, tile=(64, 64))
+    with open_pyramid(tmp_path / "a.tif") as pyramid:
+        image = working_image(pyramid, DataPlan(channels=1, normalise="image"), skip_glass=False)
+        assert float(image.window(0, 240, 0, 320).std()) == pytest.approx(1, abs=1e-2)

@@ -158,7 +158,7 @@ def nodule_mask(nodule: ReadNodule, image: Image, *, edge_inside: bool = False) 
     """Mask (Z, Y, X) of one nodule of one reader, on the grid of an axial CT.
 
     `edge_inside` counts the outline's own pixels in, which the LIDC rules do not. Raises StudyError
-    where an outline lies in no slice or leaves the image.
+    where an outline lies in no slice or leaves the image, or the image is not laid as its DICOM series is.
     """
     mask = np.zeros(image.shape, bool)
     for adds in (True, False):
@@ -218,6 +218,11 @@ def matched(reading: Reading, image: Image) -> list[tuple[ReadNodule, ...]]:
 def _slice_of(outline: Outline, nodule: ReadNodule, image: Image) -> int:
     if abs(direction_of(image)[2, 2]) < 0.999:
         raise StudyError(f"{image.path}: is not an axial volume, LIDC outlines cannot be placed in it")
+    if direction_of(image)[0, 0] * direction_of(image)[1, 1] <= 0:
+        raise StudyError(
+            f"{image.path or 'the image'}: its rows or columns run another way than in the DICOM series, "
+            "LIDC outlines would be mirrored in it; read the DICOM series itself"
+        )
     step = spacing_mm(image)[0] * direction_of(image)[2, 2]
     origin = image.geometry.origin[2] if image.geometry else 0.0
     place = (outline.z_mm - origin) / step

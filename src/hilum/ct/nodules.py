@@ -98,6 +98,6 @@ def _to_wall(part: NDArray[np.bool_], box: tuple[slice, ...], image: Image, lung
         return float("nan")
     own = np.zeros(inside.shape, bool)
     own[tuple(slice(a.start - w.start, a.stop - w.start) for a, w in zip(box, wide, strict=True))] = part
-    away = ndimage.distance_transform_edt(inside, sampling=spacing)
-    # Measured to the edge of the outer voxel, not to its centre.
-    return max(0.0, float(away[own].min()) - float(spacing.min()))
+    # From edge to edge of two voxels: one step less along each axis than from centre to centre.
+    clear = ndimage.minimum_filter(inside, 3, mode="nearest")
+    return float(ndimage.distance_transform_edt(clear, sampling=spacing)[own].min())

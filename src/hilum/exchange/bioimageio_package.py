@@ -30,20 +30,22 @@ from hilum.image.arrays import load_array
 from hilum.image.readers import probe
 from hilum.planning.plan import DataPlan
 from hilum.study.study import Case
-from hilum.training.prepare import normalise
+from hilum.training.prepare import OWN_SCALE, normalise
 from hilum.training.run import Run, load_network
 
 _NAMED = re.compile(r"[^A-Za-z0-9 _()-]")
 _SPACE = {2: "yx", 3: "zyx"}
 _LOOKED_AT = 5
+# Added to a spread, whatever its unit.
+_EPS = 1e-9
 _WORKING = "an image at working resolution; README.md and model.json say how it is brought there"
-_BY_VOLUME = "slices of a volume that was normalised as a whole: (x - mean) / max(std, 0.001); see README.md"
+_BY_VOLUME = "slices of a volume that was normalised as a whole, (x - mean) / std; see README.md"
 _HOW_BY_VOLUME = """
 ## Input
 
 This package does not normalise, because it sees some slices of a volume at a time. Bring the whole volume to
-its working resolution as model.json says, normalise it, (x - mean) / max(std, 0.001) with mean and std over
-all of its voxels, and only then take its slices. The test tensors are normalised.
+its working resolution and normalise it, both as model.json says, (x - mean) / std with mean and std over all
+of its voxels, and only then take its slices. The test tensors are normalised.
 """
 
 
@@ -99,7 +101,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _by_volume(run: Run) -> bool:
     """Whether slices are normalised by their whole volume, which no step that sees slices alone can do."""
     data = run.plan.data
-    if data.normalise != "image" or data.dims == 3:
+    if data.normalise not in OWN_SCALE or data.dims == 3:
         return False
     return data.neighbours > 0 or any(_is_volume(case) for case in run.study.cases[:_LOOKED_AT])
 
@@ -143,7 +145,7 @@ def _noise(entry: Entry, data: DataPlan) -> NDArray[np.float32]:
     mean, std = (
         np.reshape(values or [other], column) for values, other in ((full.mean, 0.0), (full.std, 1.0))
     )
-    if data.normalise == "image":
+    if data.normalise in OWN_SCALE:
         return np.asarray(100 + 30 * noise, np.float32)
     values = noise * std + mean
     if data.normalise == "window" and data.window:
@@ -196,9 +198,9 @@ def _input(v: Any, entry: Entry, run: Run, folder: Path) -> Any:
 
 def _steps(v: Any, data: DataPlan) -> list[Any]:
     """Normalising, in the zoo's words."""
-    if data.normalise == "image":
-        axes = ["channel", *_SPACE[data.dims]]
-        return [v.ZeroMeanUnitVarianceDescr(kwargs=v.ZeroMeanUnitVarianceKwargs(axes=axes, eps=1e-6))]
+    if data.normalise in OWN_SCALE:
+        axes = [*(["channel"] if data.normalise == "image" else []), *_SPACE[data.dims]]
+        return [v.ZeroMeanUnitVarianceDescr(kwargs=v.ZeroMeanUnitVarianceKwargs(axes=axes, eps=_EPS))]
     if data.normalise == "study" and not data.mean and not data.std:
         return []
     steps = []

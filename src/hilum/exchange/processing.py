@@ -9,10 +9,11 @@ from hilum.ct.hounsfield import AIR_HU, HIGHEST_HU, LOWEST_HU
 from hilum.exchange.answer import Entry
 from hilum.planning.plan import DataPlan, Plan
 from hilum.tasks.second_stage import second_plan
-from hilum.training.prepare import SAME_SPACING
+from hilum.training.prepare import FLAT, SAME_SPACING
 from hilum.training.run import Run
 
 VERSION = 1
+_FLAT_WORDS = f"a std <= {FLAT:g} |mean| becomes 1"
 _KEPT = ("flatten_light", "downsample", "size", "spacing", "normalise", "window", "mean", "std")
 
 
@@ -134,7 +135,11 @@ def _resize_words(data: DataPlan, how: str) -> str:
 def _normalise_words(data: DataPlan) -> str:
     match data.normalise:
         case "image":
-            return "intensities: (x - mean) / max(std, 0.001), mean and std of this image over all channels"
+            return (
+                f"intensities: (x - mean) / std, mean and std of this image over all channels; {_FLAT_WORDS}"
+            )
+        case "channel":
+            return f"intensities: (x - mean) / std, mean and std of each channel of this image; {_FLAT_WORDS}"
         case "window":
             return "intensities: cut to the window, brought to 0 to 1, then (x - mean) / std by channel"
         case _:

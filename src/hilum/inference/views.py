@@ -43,5 +43,8 @@ def _matrix(rows: list[list[float]]) -> Tensor:
 
 
 def _moved(x: Tensor, matrix: Tensor) -> Tensor:
+    # Both axes are two units long, whatever their pixels: a turn in pixels mixes them by their lengths.
+    height, width = x.shape[-2:]
+    matrix = matrix * torch.tensor([[1.0, height / width, 1.0], [width / height, 1.0, 1.0]])
     grid = F.affine_grid(matrix.expand(x.shape[0], 2, 3), list(x.shape), align_corners=False).to(x.device)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)

@@ -21,7 +21,11 @@ class DataPlan(_Group):
     dims: Literal[2, 3] = 2
     neighbours: int = Field(0, ge=0, le=8, description="slices above and below taken as further channels")
     flatten_light: bool = Field(False, description="uneven light of a microscope is divided out")
-    normalise: Literal["study", "image", "window"] = "study"
+    normalise: Literal["study", "image", "channel", "window"] = Field(
+        "study",
+        description="by mean and spread of the study, of each image, or of each channel of each image; "
+        "window: by its two ends, then by mean and std",
+    )
     mean: list[float] = Field(default_factory=list)
     std: list[float] = Field(default_factory=list)
     window: list[float] | None = Field(None, min_length=2, max_length=2)
@@ -120,7 +124,9 @@ class TrainingPlan(_Group):
     validation: float = Field(0.0, ge=0, le=0.5, description="share of the training groups held back")
     watch: bool = Field(False, description="held-back cases are scored while training")
     keep: Literal["last", "best"] = Field("last", description="best: by the watched score")
-    smoothing: float = Field(0.0, ge=0, lt=0.5, description="labels s and 1 - s instead of 0 and 1")
+    smoothing: float = Field(
+        0.0, ge=0, lt=0.5, description="labels s and 1 - s instead of 0 and 1; exclusive classes share s"
+    )
     augment_to: int | None = Field(
         None, ge=1, description="augmented copies are added beforehand until there are so many samples"
     )

@@ -25,6 +25,9 @@ UNEVEN = 0.1
 # Below this an emptied mask costs those that have the target more than it saves the others (bench/NOTES.md).
 OFTEN_EMPTY = 0.4
 QUIET = "a quiet default"
+SCALE = ("data.mean", "data.std")
+# The spread that a fingerprint says of constant pixels; of the mean, that of rounding.
+FLAT = 1e-6
 
 
 def plan_data(draft: Draft, print_: Fingerprint, outputs: tuple[str, ...], folds: int, reason: str) -> None:
@@ -46,6 +49,9 @@ def plan_normalisation(draft: Draft, print_: Fingerprint) -> None:
             draft.set("data.flatten_light", True, why)
         draft.set("data.normalise", "study", "colour means the same in every image")
         fill_normalisation(draft, print_, {})
+    elif draft.get("data.channels", 1) > 1:
+        why = f"{print_.channels} channels, each on a scale of its own: by its mean and spread in each image"
+        draft.set("data.normalise", "channel", why)
     else:
         draft.set(
             "data.normalise",
@@ -211,13 +217,15 @@ def fill_normalisation(draft: Draft, print_: Fingerprint, planned: Mapping[str, 
     """The study's mean and spread as the images are prepared, where one scale is wanted and none is given.
 
     What was `planned` before files and settings were heard is no wish: it is found anew, as the light or the
-    channels may now be others. Raises PlanError where given ones do not fit the channels.
+    channels may now be others. Raises PlanError where given ones do not fit the channels, and where a window
+    is wanted and none is given.
     """
     if draft.get("data.normalise") != "study":
+        _leave_study(draft, planned)
         return
     channels = int(draft.get("data.channels", print_.channels))
-    given = [draft.get(key) or [] for key in ("data.mean", "data.std")]
-    if given[0] and given != [planned.get(key) for key in ("data.mean", "data.std")]:
+    given = [draft.get(key) or [] for key in SCALE]
+    if given[0] and given != [planned.get(key) for key in SCALE]:
         if any(len(values) not in (1, channels) for values in given if values):
             raise PlanError(
                 f"data.mean {given[0]}, data.std {given[1]}: one value a channel is wanted, "
@@ -232,8 +240,23 @@ def fill_normalisation(draft: Draft, print_: Fingerprint, planned: Mapping[str, 
     mean, std = (print_.flat_mean, print_.flat_std) if flat else (print_.mean, print_.std)
     if channels == 1 and len(mean) == len(LUMINANCE):
         mean, std = ((float(np.dot(values, LUMINANCE)),) for values in (mean, std))
-    draft.set("data.mean", [round(value, 4) for value in mean], f"over {print_.looked_at} images")
-    draft.set("data.std", [round(max(value, 1e-3), 4) for value in std], "")
+    std = tuple(of if of > FLAT * max(1.0, abs(at)) else 1.0 for at, of in zip(mean, std, strict=True))
+    # Four decimals, and three digits of the smallest spread, whatever the unit.
+    digits = max(4, 2 - math.floor(math.log10(min(1.0, *std))))
+    draft.set("data.mean", [round(value, digits) for value in mean], f"over {print_.looked_at} images")
+    draft.set("data.std", [round(value, digits) for value in std], "")
+
+
+def _leave_study(draft: Draft, planned: Mapping[str, Any]) -> None:
+    """Another scale than the study's: its planned mean and spread go, and a window has to be given."""
+    if draft.get("data.normalise") == "window" and not draft.get("data.window"):
+        raise PlanError(
+            "data.normalise = window: which window is not said; give the values that become 0 and 1, "
+            "like --set 'data.window=[0, 255]'"
+        )
+    if planned.get("data.normalise") == "study" and all(draft.get(k) == planned.get(k) for k in SCALE):
+        for key in SCALE:
+            draft.set(key, [])
 
 
 def plan_presence(draft: Draft, print_: Fingerprint) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,9 @@ class Classify(OneNetwork):
         """The whole image with its labels; unknown ones are masked."""
         label = torch.tensor(labels_of(case, plan.data.outputs))
         known = torch.isfinite(label).float()
-        soft = torch.nan_to_num(label) * (1 - 2 * plan.training.smoothing) + plan.training.smoothing
-        return [labelled_sample(case.name, self.prepare(image, plan), soft, known)]
+        soft = _softened(torch.nan_to_num(label), plan)
+        sample = labelled_sample(case.name, self.prepare(image, plan), soft, known)
+        return [replace(sample, neighbours=plan.data.neighbours)]
 
     def prepare(self, image: Image, plan: Plan) -> Tensor:
         """The image at working resolution, normalised."""
@@ -363,6 +365,13 @@ def _source(held_out: Mapping[int, Outcome | None]) -> str:
     if not own:
         return "the images of the other folds"
     return "held-back images" if own == learnt else "held-back images or those of the other folds"
+
+
+def _softened(label: Tensor, plan: Plan) -> Tensor:
+    """Labels (K,) of 0 and 1 as less certain ones; of exclusive classes they still add up to 1."""
+    doubt = plan.training.smoothing
+    low = doubt / max(1, len(label) - 1) if is_exclusive(plan) else doubt
+    return label * (1 - doubt - low) + low
 
 
 def _over(summary: Mapping[str, Any], key: str) -> str:

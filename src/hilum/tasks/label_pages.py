@@ -27,7 +27,7 @@ from hilum.reporting.thumbnails import picture_card, side_by_side, thumbnail
 from hilum.study.masks import read_case_image
 from hilum.study.study import Case, Study
 from hilum.tasks.label_files import called_classes, true_classes
-from hilum.training.prepare import prepare_image
+from hilum.training.prepare import OWN_SCALE, prepare_image
 from hilum.training.run import Run, load_network
 
 MISTAKES = 24
@@ -131,7 +131,7 @@ def shift_note(run: Run, summary: Mapping[str, Any]) -> str:
     if not validation["auc"]["value"] - summary["auc"]["value"] > GAP:
         return ""
     plan = run.plan
-    norm = "by its own mean and spread" if plan.data.normalise == "image" else "on one scale"
+    norm = "by its own mean and spread" if plan.data.normalise in OWN_SCALE else "on one scale"
     augmentation = plan.training.augmentation
     accuracy, before = summary["accuracy"]["value"], validation["accuracy"]["value"]
     copies = "mirrored, turned, zoomed and shifted" if plan.inference.moves else "mirrored"

@@ -122,8 +122,10 @@ def _choose(
 
 
 def _near_middle(sample: Sample, plan: TrainingPlan, rng: np.random.Generator) -> list[float]:
-    reach = plan.augmentation.shift
-    return [(size - 1) / 2 + rng.uniform(-reach, reach) * size for size in sample.shape]
+    """The middle, moved as far as the plan says; of a volume whose patches are flat, that of any slice."""
+    reach, lead = plan.augmentation.shift, len(sample.shape) - len(plan.patch)
+    planes = [float(rng.integers(size)) for size in sample.shape[:lead]]
+    return [*planes, *((size - 1) / 2 + rng.uniform(-reach, reach) * size for size in sample.shape[lead:])]
 
 
 def _jitter(pixel: Sequence[int], patch: Sequence[int], rng: np.random.Generator) -> list[float]:

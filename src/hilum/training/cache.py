@@ -30,7 +30,7 @@ from hilum.training.samples import Sample, centres_of
 from hilum.training.space import existing
 
 logger = logging.getLogger(__name__)
-VERSION = 2
+VERSION = 3
 MANY_CASES = 200
 LONG_S = 5.0
 DISK_SHARE = 0.25
@@ -152,7 +152,7 @@ def _sample(entry: Mapping[str, Any], array: NDArray[np.float32]) -> Sample:
         centres = centres_of(stack[channels:]) if own is None else tuple(map(_places, own))
         return Sample(str(entry["name"]), stack, channels, known, None, centres, weight, neighbours)
     label = torch.tensor(entry["label"], dtype=torch.float32)
-    return Sample(str(entry["name"]), stack, channels, known, label, (), weight)
+    return Sample(str(entry["name"]), stack, channels, known, label, (), weight, neighbours)
 
 
 def _places(rows: Sequence[Sequence[int]]) -> NDArray[np.int32]:

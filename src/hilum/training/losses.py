@@ -53,7 +53,7 @@ def entropy(logits: Tensor, wanted: Wanted) -> Tensor:
         logits = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1)
         y = torch.cat([(1 - y.sum(1, keepdim=True)).clamp(min=0), y], 1)
     loss = -(y * logits.log_softmax(1)).sum(1)
-    loss = loss.flatten(1).mean(1) if loss.ndim > 1 else loss * (wanted.y * wanted.classes).sum(1)
+    loss = loss.flatten(1).mean(1) if loss.ndim > 1 else loss * ((wanted.y > 0.5) * wanted.classes).sum(1)
     share = wanted.weight * wanted.known.amin(1)
     return (loss * share).sum() / share.sum().clamp(min=1e-6)
 

@@ -19,6 +19,10 @@ from hilum.image.spacing import Spacing
 from hilum.planning.plan import DataPlan
 
 SAME_SPACING = 1 / 7
+# Normalised by mean and spread of their own, of the image or of each of its channels.
+OWN_SCALE = ("image", "channel")
+# A spread of at most so much of the mean is that of rounding.
+FLAT = 1e-6
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
@@ -104,17 +108,24 @@ def resize(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def normalise(x: Tensor, data: DataPlan) -> Tensor:
-    """Intensities to about zero mean and unit spread, by study, by image or by a fixed window."""
+    """Intensities to about zero mean and unit spread: by study, image, its channels, or a fixed window."""
     column = (-1, *[1] * (x.ndim - 1))
     if data.normalise == "image":
-        mean, std = x.mean(), x.std(correction=0)
-        return (x - mean) / std.clamp(min=1e-3)
+        return standardised(x, x.mean(), x.std(correction=0))
+    if data.normalise == "channel":
+        over = tuple(range(1, x.ndim))
+        return standardised(x, x.mean(over, keepdim=True), x.std(over, correction=0, keepdim=True))
     if data.normalise == "window" and data.window:
         low, high = data.window
         x = (x.clamp(low, high) - low) / (high - low)
     mean = torch.tensor(data.mean or [0.0]).reshape(column)
     std = torch.tensor(data.std or [1.0]).reshape(column)
     return (x - mean) / std
+
+
+def standardised(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """(x - mean) / std, whatever the unit; what is flat but for rounding is centred alone."""
+    return (x - mean) / torch.where(std > FLAT * mean.abs(), std, 1.0)
 
 
 def prepare_mask(mask: NDArray[np.bool_], data: DataPlan, spacing: Spacing | None = None) -> Tensor:

@@ -20,7 +20,14 @@ from hilum.image.resampling import needed_part, resized_window
 from hilum.image.spacing import Spacing
 from hilum.image.thumbnail import as_numbers, thumbnail, tissue_mask
 from hilum.planning.plan import DataPlan
-from hilum.training.prepare import check_axes, match_channels, normalise, working_shape
+from hilum.training.prepare import (
+    OWN_SCALE,
+    check_axes,
+    match_channels,
+    normalise,
+    standardised,
+    working_shape,
+)
 
 logger = logging.getLogger(__name__)
 # Up to here light and intensities are those of every pixel; beyond, of a thumbnail and of sampled windows.
@@ -36,8 +43,9 @@ READ_PIXELS = 6_000_000
 class WorkingImage:
     """A pyramid at a plan's working resolution: its `shape` (Y', X'), and the `level` that is read.
 
-    `light` (C, 96, 96) is the background light to divide by, `statistics` mean and spread of the image
-    where the plan normalises each image by its own. `tissue` (Y, X) is a map of where there is anything.
+    `light` (C, 96, 96) is the background light to divide by, `statistics` mean and spread where the plan
+    normalises each image, (1, 1, 1), or each of its channels, (C, 1, 1), by its own. `tissue` (Y, X) is a
+    map of where there is anything.
     """
 
     pyramid: Pyramid
@@ -45,7 +53,7 @@ class WorkingImage:
     shape: tuple[int, int]
     level: int
     light: NDArray[np.float32] | None
-    statistics: tuple[float, float] | None
+    statistics: tuple[Tensor, Tensor] | None
     tissue: NDArray[np.bool_]
 
     def window(self, y0: int, y1: int, x0: int, x1: int) -> Tensor:
@@ -54,10 +62,7 @@ class WorkingImage:
         Raises ImageError for NaN or infinite pixels, and for values too large to be normalised.
         """
         x = self.measured(y0, y1, x0, x1)
-        if self.statistics is None:
-            x = normalise(x, self.data)
-        else:
-            x = (x - self.statistics[0]) / max(self.statistics[1], 1e-3)
+        x = normalise(x, self.data) if self.statistics is None else standardised(x, *self.statistics)
         if not bool(torch.isfinite(x).all()):
             path = shown(self.pyramid.path)
             raise ImageError(
@@ -116,7 +121,7 @@ def working_image(
         top = 1.0 if light is not None else _highest(pyramid.dtype)
         tissue = tissue_mask(small, top)
     found = WorkingImage(pyramid, data, (height, width), level, light, None, tissue)
-    if data.normalise != "image":
+    if data.normalise not in OWN_SCALE:
         return found
     return WorkingImage(pyramid, data, found.shape, level, light, _statistics(found), tissue)
 
@@ -125,8 +130,11 @@ def _highest(dtype: np.dtype[Any]) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
 
 
-def _statistics(image: WorkingImage) -> tuple[float, float]:
-    """Mean and standard deviation: of all pixels up to EXACT_PIXELS, else of windows all over the image."""
+def _statistics(image: WorkingImage) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, (1, 1, 1) or by channel (C, 1, 1).
+
+    Of all pixels up to EXACT_PIXELS, else of windows all over the image.
+    """
     height, width = image.shape
     if height * width <= EXACT_PIXELS:
         rows = max(1, 1_000_000 // width)
@@ -137,11 +145,13 @@ def _statistics(image: WorkingImage) -> tuple[float, float]:
         lefts = np.linspace(0, width - SAMPLE_SIDE, side).astype(int).tolist()
         windows = [(top, top + SAMPLE_SIDE, left, left + SAMPLE_SIDE) for top in tops for left in lefts]
         logger.info("mean and spread of intensities from %d windows of the image", len(windows))
-    count, total, square = 0, 0.0, 0.0
+    parts = image.data.channels if image.data.normalise == "channel" else 1
+    count, total, square = 0, torch.zeros(parts).double(), torch.zeros(parts).double()
     for window in windows:
-        x = image.measured(*window).double()
-        count += x.numel()
-        total += float(x.sum())
-        square += float((x * x).sum())
+        x = image.measured(*window).double().reshape(parts, -1)
+        count += x.shape[1]
+        total += x.sum(1)
+        square += (x * x).sum(1)
     mean = total / count
-    return mean, max(0.0, square / count - mean * mean) ** 0.5
+    std = (square / count - mean * mean).clamp(min=0).sqrt()
+    return mean.float().reshape(-1, 1, 1), std.float().reshape(-1, 1, 1)
