@@ -284,9 +284,12 @@ def test_ctrl_c_leaves_a_run_that_goes_on(phantom_study, quick, tmp_path, comman
     [
         ("train", "study", "--out", "run", "--cluster", "local", "--track", "tensorboard"),
         ("predict", "run", "images", "--out", "out", "--cluster", "local", "--mask-format", "zarr"),
+        ("train", "study", "--out", "run", "--workers", "2"),
+        ("predict", "run", "images", "--out", "out", "--workers", "2"),
+        ("evaluate", "run", "--out", "out"),
     ],
 )
-def test_what_a_cluster_does_not_do_is_refused(command, words):
+def test_options_that_would_be_ignored_are_refused(command, words):
     done = command(*words)
     assert done.code == 2
     assert "leave" in done.err

@@ -149,6 +149,7 @@ def train(
     from hilum.training.parallel import is_first
     from hilum.verbs.train import train as run_training
 
+    _check_workers(cluster, workers)
     if cluster is not None:
         if track is not None:
             raise typer.BadParameter("--track follows a training on this machine; leave it or --cluster out")
@@ -199,6 +200,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score a run out of fold, or on another labelled folder; or a challenge's submission."""
+    if out is not None and folder is None:
+        raise typer.BadParameter(
+            "--out takes the predictions of another FOLDER; give one, or leave --out out"
+        )
     if submission is not None and solution is not None and run is None:
         from hilum.verbs.evaluate import evaluate_submission
 
@@ -251,6 +256,7 @@ def predict(
     """Predict new images: masks, overlays, measurements, scores if labels are there."""
     from hilum.verbs.predict import predict as run_prediction
 
+    _check_workers(cluster, workers)
     shared: dict[str, Any] = {"probabilities": probabilities, "device": device.value, "skip_bad": skip_bad}
     if cluster is not None:
         if submission or geojson or coco or dicom_seg or resume or mask_format is not MaskFormat.tiff:
@@ -306,7 +312,8 @@ def explain(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Image files or folders.")],
     out: Annotated[Path, typer.Option(help="New folder for the pictures and explain.html.")],
     target: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Class or target; else those found.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Class or target; else all targets, or the classes named."),
     ] = None,
     layer: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Layer of the feature maps; else all.")
@@ -460,6 +467,12 @@ def _how_to_go_on(words: list[str]) -> str:
 def _say(as_json: bool, content: Any, lines: list[str]) -> None:
     as_text = functools.partial(json.dumps, default=str, ensure_ascii=False, allow_nan=False)
     typer.echo(as_text(plain(content)) if as_json else "\n".join(lines))
+
+
+def _check_workers(cluster: str | None, workers: int | None) -> None:
+    """Raise BadParameter where workers are asked for and there is no cluster."""
+    if workers is not None and cluster is None:
+        raise typer.BadParameter("--workers counts those of a cluster; give --cluster too, or leave it out")
 
 
 def _size(text: str) -> tuple[int, int]:

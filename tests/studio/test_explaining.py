@@ -125,6 +125,19 @@ def test_the_worker_is_asked_once_and_what_it_could_not_do_is_told(own_run, phan
     with pytest.raises(HilumError, match="too large"):
         explaining.ask(desk, case, "gradcam", 0)
     assert explaining.ask(desk, case, "gradcam", 0) is None, "asked again, it is tried again"
+    begun.clear()
+    monkeypatch.setattr(jobs, "status", lambda *_: jobs.Status("explain", "stopped"))
+    with pytest.raises(HilumError, match="stopped; ask"):
+        explaining.ask(desk, case, "gradcam", 0)
+    assert not begun, "a worker that was killed is not started anew by each look at the page"
+
+
+def test_the_slice_is_that_which_lies_there_where_slices_are_resampled():
+    plan = Plan()
+    plan.data.dims, plan.data.neighbours = 2, 0
+    x = torch.arange(5.0).reshape(1, 5, 1, 1)
+    found = [explaining._slab(x, index, 20, SimpleNamespace(plan=plan)).item() for index in (0, 7, 19)]
+    assert found == [0.0, 1.0, 4.0]
 
 
 def test_maps_of_volumes_are_cut_as_their_planes_are(tmp_path):

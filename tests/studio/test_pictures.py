@@ -4,6 +4,7 @@ from PIL import Image as Pillow
 
 from hilum.errors import HilumError
 from hilum.image.image import Image
+from hilum.image.readers import read_image
 from hilum.image.spacing import Spacing
 from hilum.studio import pictures
 from hilum.studio.pictures import Images, Window
@@ -70,6 +71,26 @@ def test_memory_holds_the_last_images_up_to_its_limit():
         images.get(name)
     assert read == ["a", "b", "c", "a", "b"]
     assert list(images.held) == ["a", "b"]
+
+
+def test_an_image_that_another_program_replaced_is_read_anew(tmp_path):
+    path = tmp_path / "a.png"
+    Pillow.fromarray(np.zeros((4, 4), np.uint8)).save(path)
+    images = Images(lambda name: read_image(tmp_path / f"{name}.png"))
+    assert images.get("a") is images.get("a")
+    Pillow.fromarray(np.full((5, 5), 9, np.uint8)).save(path)
+    assert (images.get("a").array == 9).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [([1.0, np.inf, np.nan, 3.0], (1.0, 3.0)), ([np.nan, -np.inf], (0.0, 0.0)), ([2, 7], (2.0, 7.0))],
+)
+def test_the_range_of_an_image_is_that_of_its_finite_values(values, wanted):
+    array = np.array(values).reshape(1, 1, -1)
+    assert pictures.value_range(array) == wanted
+    assert pictures.shown(array, None).shape == (1, len(values), 3)
+    assert not pictures.looks_like_ct(Image(array))
 
 
 def test_thumbnails_show_masks_in_their_colours(disc):

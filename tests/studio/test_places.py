@@ -7,7 +7,8 @@ import pytest
 from PIL import Image as Pillow
 
 from hilum.errors import HilumError
-from hilum.image.writers import write_mask
+from hilum.image.image import Image
+from hilum.image.writers import write_image, write_mask
 from hilum.studio import easel
 from hilum.studio.easel import StaleError
 from hilum.studio.journal import Stroke
@@ -32,6 +33,16 @@ LAYOUTS = {
         "train/masks/b.png",
     ),
     "suffixes": ({"a.png": 0, "b.png": 1, "a_mask.png": "mask"}, "target", "b_mask.png"),
+    "image words": (
+        {"a_image.png": 0, "b_image.png": 1, "c_image.png": 2, "a_mask.png": "mask", "c_mask.png": "mask"},
+        "target",
+        "b_mask.png",
+    ),
+    "image words in folders": (
+        {"images/a_img.png": 0, "images/b_img.png": 1, "labels/a_seg.png": "mask"},
+        "target",
+        "labels/b_seg.png",
+    ),
     "siblings": (
         {
             "Original/a.png": 0,
@@ -64,8 +75,8 @@ def painted(desk, name, target, mask):
     return desk.easel.save(name, target)
 
 
-def case_named(view, end):
-    return next(case for case in view.cases if case.image.path.stem.startswith(end))
+def case_named(view, start):
+    return next(case for case in view.cases if case.image.path.stem.startswith(start))
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -92,7 +103,7 @@ def test_a_painted_mask_is_read_back_by_every_verb_in_every_layout(layout, desk_
     path = painted(desk, name, target, mask)
     assert path.relative_to(folder).as_posix() == wanted
     study = open_study(folder)
-    found = next(case for case in study.cases if case.image.path.stem.startswith("b"))
+    found = case_named(study, "b")
     assert (read_masks(found, [target], SIZE)[0][0] == mask).all()
     assert target in study.targets
 
@@ -208,6 +219,57 @@ def test_a_table_gets_its_row(tmp_path, write, desk_of, mask):
     rows = (folder / "study.csv").read_text().splitlines()
     assert rows == ["image,Nerve", "a.png,m/a.png", "b.png,masks/Nerve/b.png"]
     assert (read_masks(open_study(folder).cases[1], ["Nerve"], SIZE)[0][0] == mask).all()
+
+
+@pytest.mark.parametrize("cell", ["./scans/b.png", "scans//b.png", r"scans\b.png"])
+def test_a_row_of_the_table_is_found_however_its_path_is_written(tmp_path, write, desk_of, mask, cell):
+    folder = write(tmp_path / "s", {"scans/a.png": 0, "scans/b.png": 1, "m/a.png": mask})
+    (folder / "study.csv").write_text(f"image,Nerve\nscans/a.png,m/a.png\n{cell},\n")
+    painted(desk_of(folder), "b", "Nerve", mask)
+    rows = (folder / "study.csv").read_text().splitlines()
+    assert rows == ["image,Nerve", "scans/a.png,m/a.png", f"{cell},masks/Nerve/b.png"]
+
+
+def test_a_further_target_leaves_the_first_one_with_its_images(tmp_path, write, desk_of, mask):
+    files = {"images/a_image.png": 0, "images/b_image.png": 1, "masks/Nerve/a_mask.png": mask}
+    desk = desk_of(write(tmp_path / "s", files))
+    desk.targets.append("Vessel")
+    case = case_named(desk.view, "a")
+    assert painted(desk, case.name, "Vessel", mask) == desk.folder / "masks/Vessel/a_mask.png"
+    assert set(case_named(open_study(desk.folder), "a").masks) == {"Nerve", "Vessel"}
+
+
+def test_where_names_do_not_tell_another_mask_is_not_painted_over(tmp_path, write, desk_of, mask):
+    folder = write(tmp_path / "s", {"a.png": 0, "b.png": 1, "m/x.png": mask})
+    (folder / "study.csv").write_text("image,Nerve\na.png,m/x.png\nb.png,\n")
+    desk = desk_of(folder)
+    (folder / "study.csv").unlink()  # the page still shows what the table said
+    before = (folder / "m/x.png").read_bytes()
+    with pytest.raises(HilumError, match="cannot be told"):
+        painted(desk, "b", "Nerve", mask)
+    assert (folder / "m/x.png").read_bytes() == before
+
+
+def test_loose_images_are_not_moved_over_others(tmp_path, write, desk_of):
+    folder = write(tmp_path / "s", {"a.png": 0, "b.png": 1, "images/a.png": 2})
+    before = {path: path.read_bytes() for path in folder.rglob("*.png")}
+    with pytest.raises(HilumError, match=r"images: a\.png would be replaced"):
+        gather_images(desk_of(folder).view)
+    assert {path: path.read_bytes() for path in folder.rglob("*.png")} == before
+
+
+def test_a_header_is_moved_with_the_pixels_it_names(tmp_path, desk_of):
+    folder = tmp_path / "s"
+    write_image(folder / "s.mhd", Image(np.full((1, 4, 5, 6), 7, np.int16)))
+    data = next(path for path in folder.iterdir() if path.name != "s.mhd")
+    text = (folder / "s.mhd").read_text().replace(data.name, f"voxels{data.suffix}")
+    (folder / "s.mhd").write_text(text)
+    data.rename(folder / f"voxels{data.suffix}")
+    desk = desk_of(folder)
+    gather_images(desk.view)
+    desk.refresh()
+    assert sorted(path.name for path in (folder / "images").iterdir()) == ["s.mhd", f"voxels{data.suffix}"]
+    assert (desk.images.get(desk.view.cases[0].name).array == 7).all()
 
 
 def test_loose_images_are_told_of_and_moved_when_wished(tmp_path, write, desk_of, mask):

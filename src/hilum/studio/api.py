@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
@@ -127,7 +126,7 @@ def describe(desk: Desk, name: str) -> dict[str, Any]:
         "spacing": list(image.spacing.sizes) if image.spacing.known else None,
         "unit": image.spacing.unit,
         "window": [window.low, window.high] if window else None,
-        "range": [float(np.nanmin(image.array)), float(np.nanmax(image.array))],
+        "range": pictures.value_range(image.array),
         "presets": pictures.CT_PRESETS if pictures.looks_like_ct(image) else {},
         "tile": pictures.TILE,
         "targets": [

@@ -22,10 +22,11 @@ LIMIT_BYTES = 200_000_000
 
 def exported(desk: Desk, name: str) -> bytes:
     """All masks of an image as one GeoJSON file, a feature a region. Raises HilumError without any."""
-    case, image = case_of(desk.view, name), desk.images.get(name)
+    image = desk.images.get(name)
     if len(image.shape) != 2:
         raise HilumError(f"{name}: is a volume; GeoJSON holds outlines of flat images")
     desk.easel.save_all()
+    case = case_of(desk.view, name)  # a first mask is known of once it is saved
     targets = [target for target in desk.all_targets() if target in case.masks]
     if not targets:
         raise HilumError(f"{name}: has no mask yet; paint one first")

@@ -15,14 +15,18 @@ from numpy.typing import NDArray
 from hilum.errors import HilumError
 from hilum.image.image import Image
 from hilum.studio import journal
-from hilum.studio.mask_files import save_mask
+from hilum.studio.mask_files import keep_changed, save_mask
 from hilum.studio.places import Place, place_of
 from hilum.studio.view import View, case_of
 from hilum.study.masks import read_masks
+from hilum.study.study import Case
 
 logger = logging.getLogger(__name__)
 KEPT = 8
 SAVE_AFTER_S = 1.5
+
+
+Seen = tuple[tuple[int, ...], ...]
 
 
 class StaleError(HilumError):
@@ -31,12 +35,16 @@ class StaleError(HilumError):
 
 @dataclass(eq=False)
 class Painting:
-    """One mask that is open: its pixels, its journal, and how many strokes it has had since it was opened."""
+    """One mask that is open: its pixels, its journal, and how many strokes it has had since it was opened.
+
+    `seen` tells the state of its files, as the pixels are, from what another program writes there.
+    """
 
     case: str
     target: str
     mask: NDArray[np.bool_]
     path: Path
+    seen: Seen
     version: int = 0
     last_key: str = ""
     changed: float | None = None
@@ -64,6 +72,7 @@ class Easel:
     def open(self, case: str, target: str) -> Painting:
         """The mask of a target of a case, with every stroke that the journal still holds.
 
+        Read anew where another program has changed its file and no stroke waits to be saved.
         Raises HilumError where there is no such case or target.
         """
         if target not in self.targets():
@@ -74,6 +83,7 @@ class Easel:
                 self._make_room()
                 self.paintings[key] = _opened(self.view(), self.image(case), case, target)
                 self._go_on_counting(key)
+            _follow(self.paintings[key], self.view().by_name.get(case))
             self.paintings[key] = self.paintings.pop(key)
             return self.paintings[key]
 
@@ -119,11 +129,15 @@ class Easel:
                 return None
             if painting.path.is_file():
                 journal.note_saving(painting.path, journal.digest(painting.mask))
+            if place.old is not None and painting.seen != _seen(view.by_name.get(case), target):
+                logger.warning("%s: was changed by another program meanwhile; a copy is kept", place.old)
+                keep_changed(view.root, place.old)
             path = save_mask(view, case_of(view, case), target, place, painting.mask, self.image(case))
             painting.path.unlink(missing_ok=True)
             painting.changed = None
             fresh, painting.annotated = moved or not painting.annotated, True
             self.saved(case, target, fresh)
+            painting.seen = _seen(self.view().by_name.get(case), target)
             self._read_sharers(case, target, place)
         return path
 
@@ -133,15 +147,23 @@ class Easel:
             return [key for key, painting in self.paintings.items() if painting.changed is not None]
 
     def save_all(self, older_than_s: float = 0.0) -> list[Path]:
-        """Write every mask whose last stroke is that old. Raises HilumError where the disk refuses."""
-        now, paths = time.monotonic(), []
+        """Write every mask whose last stroke is that old.
+
+        Raises HilumError that names what could not be saved, after the others are.
+        """
+        now, paths, failed = time.monotonic(), [], []
         with self.lock:
             for case, target in list(self.paintings):
                 painting = self.paintings.get((case, target))
                 if painting is None or painting.changed is None or now - painting.changed < older_than_s:
                     continue
-                path = self.save(case, target)
-                paths += [path] if path else []
+                try:
+                    path = self.save(case, target)
+                    paths += [path] if path else []
+                except HilumError as error:
+                    failed.append(f"{target} of {case} is not saved: {error}")
+        if failed:
+            raise HilumError("\n".join(failed))
         return paths
 
     def _read_sharers(self, case: str, target: str, place: Place) -> None:
@@ -153,12 +175,12 @@ class Easel:
             return
         known = self.view().by_name.get(case)
         for (name, other), painting in self.paintings.items():
-            if name != case or other == target or painting.changed is not None:
+            if name != case or other == target:
                 continue
-            if known is not None and other in known.masks:
-                mask = read_masks(known, [other], painting.mask.shape)[0][0]
-                if not np.array_equal(mask, painting.mask):
-                    painting.mask, painting.version = mask, painting.version + 1
+            if painting.changed is None:
+                _follow(painting, known)
+            else:
+                painting.seen = _seen(known, other)
 
     def _make_room(self) -> None:
         """Forget the masks that were not used for the longest time, of those that are saved."""
@@ -175,12 +197,38 @@ class Easel:
             painting.version = version + (journal.digest(painting.mask) != known)
 
 
+def _seen(case: Case | None, target: str) -> Seen:
+    """When the files of a mask were written, how large and which they are; () for one that is gone."""
+    mask = case.masks.get(target) if case is not None else None
+    return tuple(_stamp(source.path) for source in mask.sources) if mask is not None else ()
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _follow(painting: Painting, case: Case | None) -> None:
+    """Read a mask that is saved anew where its files are others than those it was read from or saved in."""
+    now = _seen(case, painting.target)
+    if case is None or painting.changed is not None or now == painting.seen or () in now:
+        return
+    mask = read_masks(case, [painting.target], painting.mask.shape)[0][0]
+    painting.seen = now
+    if not np.array_equal(mask, painting.mask):
+        painting.mask, painting.version = mask, painting.version + 1
+
+
 def _opened(view: View, image: Image, name: str, target: str) -> Painting:
     case = case_of(view, name)
+    seen = _seen(case, target)
     masks, annotated = read_masks(case, [target], image.shape)
     path = journal.journal_path(view.root, name, target)
     rows = journal.read_journal(path)
-    painting = Painting(name, target, masks[0], path, annotated=bool(annotated[0]))
+    painting = Painting(name, target, masks[0], path, seen, annotated=bool(annotated[0]))
     if not rows:
         return painting
     found = journal.recovered(masks[0], rows)

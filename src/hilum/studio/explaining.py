@@ -75,9 +75,9 @@ def ask(desk: Desk, case: str, what: str, index: int) -> Path | None:
     found = jobs.status(desk.runs, JOB)
     if found.state == "running":
         return None
-    if found.state == "failed" and desk.explaining == str(path):
+    if found.state in ("failed", "stopped") and desk.explaining == str(path):
         desk.explaining = ""
-        raise HilumError(found.error)
+        raise HilumError(found.error or f"{case}: the look at it was stopped; ask for it again")
     desk.explaining = str(path)
     request = {"run": str(run.folder), "case": case, "what": what, "index": index}
     jobs.begin(desk.runs, JOB, JOB, {"folder": str(desk.folder.resolve()), **request})
@@ -99,8 +99,12 @@ def map_plane(path: Path, at: int, shape: tuple[int, ...], axis: int, index: int
     values: Map = maps[at]
     if values.ndim == 2:
         return values
-    near = min(int((index + 0.5) * values.shape[axis] / shape[axis]), values.shape[axis] - 1)
-    return np.asarray(plane_of(values, axis, near))
+    return np.asarray(plane_of(values, axis, _nearest(index, shape[axis], values.shape[axis])))
+
+
+def _nearest(index: int, planes: int, others: int) -> int:
+    """Which of `others` planes lies where plane `index` of `planes` does, at another resolution."""
+    return min(int((index + 0.5) * others / planes), others - 1)
 
 
 def explain_for(folder: Path, run_folder: Path, case: str, what: str, index: int) -> None:
@@ -119,7 +123,7 @@ def explain_for(folder: Path, run_folder: Path, case: str, what: str, index: int
     every = load_predictor(run)
     predictor = type(every)((every.networks[_unseen(run, case)],), every.plan)
     image = read_case_image(case_of(look(folder), case))
-    x = _slab(prepare_image(image, every.plan.data), index, predictor)
+    x = _slab(prepare_image(image, every.plan.data), index, image.shape[0], predictor)
     write_json(run.folder / FOLDER / "layers.json", feature_layers(predictor.networks[0]))
     if what == GRADCAM:
         maps = _activations(x, predictor, _found(run, case, image, x, index, predictor))
@@ -135,14 +139,14 @@ def _unseen(run: Run, case: str) -> int:
     return next((at for at, fold in enumerate(trained) if case in folds[fold].test), 0)
 
 
-def _slab(x: Tensor, index: int, predictor: Predictor) -> Tensor:
-    """A prepared image as the network sees it; of a volume looked at by slices, one of these."""
+def _slab(x: Tensor, index: int, planes: int, predictor: Predictor) -> Tensor:
+    """A prepared image as the network sees it; of a volume of so many planes looked at by slices, one."""
     from hilum.explanation.case import WHOLE_PIXELS
     from hilum.training.slices import slabs
 
     data = predictor.plan.data
     if x.ndim == 4 and data.dims == 2:
-        x = slabs(x, [min(index, x.shape[1] - 1)], data.neighbours)[0]
+        x = slabs(x, [_nearest(index, planes, x.shape[1])], data.neighbours)[0]
     pixels = int(np.prod(x.shape[1:]))
     if pixels > WHOLE_PIXELS:
         raise HilumError(

@@ -126,10 +126,6 @@ def curve_of(scores: Sequence[tuple[float, Mapping[str, float]]], groups: Mappin
     return Curve(points, float(np.mean(gains)), _interval(gains, names))
 
 
-def _mean(found: Mapping[str, float], names: Sequence[str]) -> float:
-    return float(np.mean([found[name] for name in names]))
-
-
 def _interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
     return interval_of_totals([[value, 1.0] for value in values], groups, lambda t: t[:, 0] / t[:, 1])
 

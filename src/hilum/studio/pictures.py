@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ LIMIT_BYTES = 600_000_000
 THUMBNAIL = 320
 CT_PRESETS = {"lung": (-1350.0, 150.0), "soft tissue": (-160.0, 240.0), "bone": (-500.0, 1300.0)}
 Pixels = NDArray[np.uint8]
+Stamp = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -34,29 +36,39 @@ class Window:
 
 @dataclass
 class Images:
-    """The images looked at last, decoded, up to so many bytes; `read` decodes one by its case's name."""
+    """The images looked at last, decoded, up to so many bytes; `read` decodes one by its case's name.
+
+    An image is held with the state of its file, and read anew where another program has changed that.
+    """
 
     read: Callable[[str], Image]
     limit_bytes: int = LIMIT_BYTES
-    held: OrderedDict[str, Image] = field(default_factory=OrderedDict)
+    held: OrderedDict[str, tuple[Image, Stamp]] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, name: str) -> Image:
         """The image of a case. Raises HilumError where it cannot be read."""
         with self.lock:
-            if name not in self.held:
-                self.held[name] = self.read(name)
+            image, seen = self.held.get(name, (None, ()))
+            if image is None or seen != _stamp(image.path):
+                image = self.read(name)
+                self.held[name] = image, _stamp(image.path)
             self.held.move_to_end(name)
-            while (
-                len(self.held) > 1 and sum(one.array.nbytes for one in self.held.values()) > self.limit_bytes
-            ):
+            while len(self.held) > 1 and self._held_bytes() > self.limit_bytes:
                 self.held.popitem(last=False)
-            return self.held[name]
+            return image
 
-    def forget(self) -> None:
-        """Forget all of them, since files have changed."""
-        with self.lock:
-            self.held.clear()
+    def _held_bytes(self) -> int:
+        return sum(image.array.nbytes for image, _ in self.held.values())
+
+
+def _stamp(path: Path | None) -> Stamp:
+    """When a file was written and how large it is; () for none, or one that is gone."""
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return ()
+    return (found.st_mtime_ns, found.st_size) if found is not None else ()
 
 
 def plane(image: Image, axis: int = 0, index: int = 0) -> NDArray[Any]:
@@ -101,7 +113,17 @@ def looks_like_ct(image: Image) -> bool:
     array = image.array
     if len(array) != 1 or array.dtype.kind not in "if":
         return False
-    return float(array[:, :: max(1, array.shape[1] // 8)].min()) <= -500
+    return value_range(array[:, :: max(1, array.shape[1] // 8)])[0] <= -500
+
+
+def value_range(values: NDArray[Any]) -> tuple[float, float]:
+    """The least and the greatest of the finite values; 0 and 0 where there are none.
+
+    >>> value_range(np.array([3.0, np.nan, -np.inf, 5.0]))
+    (3.0, 5.0)
+    """
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
 def levels(shape: Sequence[int]) -> int:
@@ -134,7 +156,7 @@ def shown(values: NDArray[Any], window: Window | None) -> Pixels:
     """Values (C, Y, X) as RGB (Y, X, 3)."""
     limits = (window.low, window.high) if window else None
     if limits is None and not (values.dtype == np.uint8 and len(values) == 3):
-        limits = (float(np.nanmin(values)), float(np.nanmax(values)))
+        limits = value_range(values)
     return to_display(Image(values), limits)
 
 

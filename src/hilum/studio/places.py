@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -11,12 +13,23 @@ from hilum.files import write_rows, write_text
 from hilum.image.readers import probe
 from hilum.image.writers import write_image
 from hilum.studio.view import SLICES, View
+from hilum.study.inputs import sources_of, with_data
 from hilum.study.inside import luminance, open_mask
+from hilum.study.layouts.columns import relative
 from hilum.study.layouts.tables import NAME as TABLE
 from hilum.study.layouts.tables import read_rows
 from hilum.study.listing import Listing
 from hilum.study.masks import read_case_image
-from hilum.study.names import DEFAULT_TARGET, is_image_word, is_mask_word, stem, suffix, target_name
+from hilum.study.names import (
+    DEFAULT_TARGET,
+    is_image_word,
+    is_mask_word,
+    listed,
+    stem,
+    suffix,
+    target_name,
+    without_image_suffix,
+)
 from hilum.study.study import Case, Encoding, MaskSource, Source
 
 LOSSLESS = (".png", ".tif", ".tiff", ".npy", ".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
@@ -99,35 +112,48 @@ def _new_place(view: View, case: Case, target: str) -> Place:
         return Place(path, THRESHOLD, in_table=True)
     pattern = next((one for one in view.cases if target in one.masks), None)
     if pattern is not None:
-        return _as_in(pattern, case, pattern.masks[target], target)
+        return _as_in(view, pattern, case, pattern.masks[target], target)
     other = next((one for one in view.cases if one.masks), None)
     if other is not None:
         return _beside(other, case, target)
     return _first_place(view, case, target)
 
 
-def _as_in(pattern: Case, case: Case, mask: MaskSource, target: str) -> Place:
+def _as_in(view: View, pattern: Case, case: Case, mask: MaskSource, target: str) -> Place:
     """As the mask of another case lies to its image, so this one to its own."""
     own = _own_place(pattern, target, mask)
-    return Place(_moved(pattern, case, mask.sources[0].path), own.encoding, pattern=own.pattern)
+    file = mask.sources[0].path
+    name = _name_for(case, pattern, file) or stem(file)
+    path = _lossless(_folder_for(pattern, case, file) / (name + suffix(file)), case)
+    others = (source.path for one in view.cases if one.name != case.name for source in sources_of(one))
+    if path == case.image.path or path in others:
+        raise HilumError(
+            f"{case.name}: where its mask belongs cannot be told from {file}; "
+            "make one for it in the program that made the others"
+        )
+    return Place(path, own.encoding, pattern=own.pattern)
 
 
-def _moved(pattern: Case, case: Case, mask: Path) -> Path:
-    """The path of a mask, taken from the image of `pattern` over to the image of `case`."""
-    image, name = pattern.image.path, stem(mask)
-    own, new = stem(image), stem(case.image.path)
-    if name.startswith(own):
-        name = new + name[len(own) :]
-    elif name.endswith(own):
-        name = name[: -len(own)] + new
-    elif own.startswith(name) and new.endswith(own[len(name) :]):
-        name = new[: len(new) - len(own) + len(name)]
-    folder = case.image.path.parent / os.path.relpath(mask.parent, image.parent)
-    path = Path(os.path.normpath(folder)) / (name + suffix(mask))
-    path = path if suffix(mask) in LOSSLESS else path.with_name(name + _suffix(case))
-    if path == case.image.path:
-        raise HilumError(f"{case.name}: where its mask belongs cannot be told from {mask}; name one by hand")
-    return path
+def _name_for(case: Case, pattern: Case, mask: Path) -> str | None:
+    """The stem of a mask of `case`, as that of a mask is to the image of `pattern`; None if it tells nothing.
+
+    Where images are called X_image, a mask is also named for X.
+    """
+    name, own, new = stem(mask), stem(pattern.image.path), stem(case.image.path)
+    for one, other in ((own, new), (without_image_suffix(own), without_image_suffix(new))):
+        if name.startswith(one):
+            return other + name[len(one) :]
+        if name.endswith(one):
+            return name[: -len(one)] + other
+        if one.startswith(name) and other.endswith(one[len(name) :]):
+            return other[: len(other) - len(one) + len(name)]
+    return None
+
+
+def _folder_for(pattern: Case, case: Case, mask: Path) -> Path:
+    """The folder that lies to the image of `case` as that of a mask does to the image of `pattern`."""
+    folder = case.image.path.parent / os.path.relpath(mask.parent, pattern.image.path.parent)
+    return Path(os.path.normpath(folder))
 
 
 def _beside(other: Case, case: Case, target: str) -> Place:
@@ -144,12 +170,11 @@ def _beside(other: Case, case: Case, target: str) -> Place:
             f"the mask of {known} lies beside its image, where there is room for one target only; move the "
             "images into images/ and the masks into masks/NAME/"
         )
-    path = _moved(other, case, path)
-    if is_mask_word(path.parent.name) or known == DEFAULT_TARGET:
-        folder = path.parent / target
-    else:
-        folder = path.parent.parent / target
-    return Place(folder / (stem(case.image.path) + suffix(path)), THRESHOLD)
+    folder = _folder_for(other, case, path)
+    if not is_mask_word(folder.name) and known != DEFAULT_TARGET:
+        folder = folder.parent
+    name = _name_for(case, other, path) or stem(case.image.path)
+    return Place(_lossless(folder / target / (name + suffix(path)), case), THRESHOLD)
 
 
 def _first_place(view: View, case: Case, target: str) -> Place:
@@ -178,47 +203,58 @@ def gather_images(view: View) -> int:
     """Move the images that lie loose in a folder without annotations into `images/`; how many there were.
 
     DICOM slices of a scan are written there as one file, which a mask can lie beside, and kept in
-    .studio/originals.
+    .studio/originals. Raises HilumError, before anything is moved, where one of that name is there already.
     """
     if any(case.masks or case.labels for case in view.cases):
         raise HilumError(f"{view.root}: has annotations already, so its images stay where they are")
-    home = view.root / "images"
-    moved = 0
-    for case in view.cases:
-        path = case.image.path
-        if any(is_image_word(part) for part in path.relative_to(view.root).parts[:-1]):
-            continue
-        new = home / path.relative_to(view.root)
-        if path.is_dir():
-            _write_scan(view.root, home, case)
-            moved += 1
-            continue
+    loose = [case for case in view.cases if not _among_images(view, case)]
+    scans = [case for case in loose if case.image.path.is_dir()]
+    files = [case.image.path for case in loose if not case.image.path.is_dir()]
+    moves = {part: _home(view) / part.relative_to(view.root) for path in files for part in with_data(path)}
+    _refuse_taken([*moves.values(), *(path for case in scans for path in _homes_of_scan(view, case))])
+    for case in scans:
+        _write_scan(view, case)
+    for part, new in moves.items():
         new.parent.mkdir(parents=True, exist_ok=True)
-        for part in _parts_of(path):
-            part.rename(new.with_name(part.name))
-        moved += 1
-    return moved
+        part.rename(new)
+    return len(loose)
 
 
-def _write_scan(root: Path, home: Path, case: Case) -> None:
+def _among_images(view: View, case: Case) -> bool:
+    return any(map(is_image_word, case.image.path.relative_to(view.root).parts[:-1]))
+
+
+def _home(view: View) -> Path:
+    return view.root / "images"
+
+
+def _refuse_taken(paths: Sequence[Path]) -> None:
+    """Raise HilumError where a file is there that would be replaced, or two would go to one place."""
+    taken = [path for path, count in Counter(paths).items() if count > 1 or path.exists()]
+    if taken:
+        raise HilumError(
+            f"{taken[0].parent}: {listed(path.name for path in taken)} would be replaced; "
+            "nothing is moved: rename one of those that are called alike"
+        )
+
+
+def _homes_of_scan(view: View, case: Case) -> tuple[Path, Path]:
+    """Where a scan is written to as one file, and where its slices are kept."""
+    return _home(view) / f"{case.name}.nii.gz", view.root / ".studio" / "originals" / case.name
+
+
+def _write_scan(view: View, case: Case) -> None:
     """A scan as one file; beside its slices they would look like two classes of images."""
-    folder, kept = case.image.path, root / ".studio" / "originals" / case.name
-    write_image(home / f"{case.name}.nii.gz", read_case_image(case))
+    folder, (new, kept) = case.image.path, _homes_of_scan(view, case)
+    write_image(new, read_case_image(case))
     kept.parent.mkdir(parents=True, exist_ok=True)
-    if folder != root:
+    if folder != view.root:
         folder.rename(kept)
         return
     kept.mkdir()
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SLICES:
             path.rename(kept / path.name)
-
-
-def _parts_of(path: Path) -> list[Path]:
-    """A file, with its pixels where these lie in another of the same name."""
-    if suffix(path) not in (".mhd", ".nhdr"):
-        return [path]
-    return [path, *(one for end in (".raw", ".zraw", ".raw.gz") if (one := path.with_suffix(end)).is_file())]
 
 
 def keep_table(root: Path) -> None:
@@ -232,12 +268,12 @@ def enter_in_table(view: View, case: Case, column: str, cell: str) -> None:
     """Put a mask's path or a label into study.csv, in an image's row; both are made if missing."""
     path = view.root / TABLE
     rows = _rows(path)
-    name = case.image.path.relative_to(view.root).as_posix()
+    name = PurePosixPath(case.image.path.relative_to(view.root).as_posix())
     columns = list(rows[0]) if rows else ["image"]
     columns += [column] if column not in columns else []
-    row = next((row for row in rows if row["image"].replace("\\", "/") == name), None)
+    row = next((row for row in rows if relative(row["image"]) == name), None)
     if row is None:
-        row = {"image": name}
+        row = {"image": str(name)}
         rows.append(row)
     row[column] = cell
     write_rows(path, rows, columns)

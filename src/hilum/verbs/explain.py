@@ -79,9 +79,10 @@ def explain(
     """Explain images (files or folders): feature maps, Grad-CAM, occlusion, uncertainty, and explain.html.
 
     Writes for each case features-LAYER.png, gradcam-TARGET.jpg, occlusion-TARGET.jpg and uncertainty.jpg into
-    its folder, and uncertainty.csv over all. `target` names classes or targets (default: those found),
-    `layers` those whose feature maps are shown (default: all), `cam_layer` the one that Grad-CAM looks at.
-    Feature maps, Grad-CAM and occlusion are of one network, that of `fold` (default: the first trained).
+    its folder, and uncertainty.csv over all. `target` names classes or targets (default: all targets, or
+    the classes named), `layers` those whose feature maps are shown (default: all), `cam_layer` the one that
+    Grad-CAM looks at. Feature maps, Grad-CAM and occlusion are of one network, that of `fold` (default: the
+    first trained).
     Raises HilumError for an unknown target, layer or fold, RunError where `run` is not a trained run or `out`
     is not empty, ImageError for an unreadable image unless `skip_bad` leaves it out.
     """

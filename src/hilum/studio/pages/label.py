@@ -115,7 +115,8 @@ def _mistakes(desk: Desk) -> None:
     if desk.run is None or desk.view.kind != "labels":
         return
     with ui.element("section").props('aria-label="Mistakes"'):
-        ui.html(f"<h2>Where {desk.run.folder.name} is wrong, out of fold ({len(found)})</h2>", sanitize=False)
+        name = quoted(desk.run.folder.name)
+        ui.html(f"<h2>Where {name} is wrong, out of fold ({len(found)})</h2>", sanitize=False)
         ui.label("The surest first: the label may be wrong, or the image hard.").classes("soft")
         ui.html("".join(map(_mistake, found)), sanitize=False).classes("gallery").props('id="mistakes"')
 

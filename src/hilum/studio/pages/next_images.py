@@ -75,7 +75,7 @@ def _followed(desk: Desk, job: str, button: ui.button, verb: str) -> None:
         if running:
             last = found.last
             words.set_text(f"{verb}: {last['step']} of {last['steps']}" if last else f"{verb} …")
-        elif found.state == "failed":
+        elif found.error:
             words.set_text(found.error)
         if was[0] == "running" and not running:
             ui.navigate.reload()

@@ -13,10 +13,9 @@ from hilum.studio.desk import Desk
 from hilum.studio.labels import froc_rows, judged, threshold_of
 from hilum.studio.pages.canvas import OperatingCurve
 from hilum.studio.pages.frame import figure, frame, told
+from hilum.studio.pages.plain import quoted
 from hilum.studio.rounds import Round, all_rounds, headline, table
 from hilum.studio.tables import PAINTED, columns_of, filtered, grouped, measured, summed_up, with_folders
-
-_SHORT = ("mean_probability",)
 
 
 def results_page(desk: Desk, run: str = "") -> None:
@@ -176,7 +175,7 @@ def _short(cell: Any) -> Any:
 
 def _summary(groups: dict[str, list[float]]) -> str:
     rows = "".join(
-        f"<tr><td>{one['group']}</td><td class=number>{one['n']}</td>"
+        f"<tr><td>{quoted(str(one['group']))}</td><td class=number>{one['n']}</td>"
         + "".join(
             f"<td class=number>{_short(one[key]) if one[key] is not None else '–'}</td>" for key in _COLUMNS
         )

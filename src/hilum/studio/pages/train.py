@@ -151,7 +151,7 @@ def _picture(one: Round, name: str) -> str:
         f'<img loading="lazy" alt="Prediction of {quoted(name)}" '
         f'src="/api/predicted?run={quote(one.name)}&case={quote(name)}"><span class="words">'
         f'<span class="name">{quoted(name)}</span>'
-        f'<span class="soft">out of fold, {one.name}</span></span></a>'
+        f'<span class="soft">out of fold, {quoted(one.name)}</span></span></a>'
     )
 
 
@@ -171,7 +171,8 @@ def _progress(found: jobs.Status) -> tuple[float, str]:
         case "failed":
             return share, f"The last training failed: {found.error}"
         case _:
-            return share, f"The last training was stopped: {where}. It can be resumed below."
+            why = f" It ended by itself: {found.error}." if found.error else ""
+            return share, f"The last training was stopped: {where}.{why} It can be resumed below."
 
 
 def _rounds(desk: Desk) -> None:
@@ -185,7 +186,7 @@ def _rounds(desk: Desk) -> None:
         current = chosen is not None and chosen.folder == one.run.folder
         with ui.element("section").classes("card").props(f'data-round="{one.name}"'):
             with ui.element("div").classes("row"):
-                ui.html(f"<h2>{one.name}</h2>", sanitize=False)
+                ui.html(f"<h2>{quoted(one.name)}</h2>", sanitize=False)
                 ui.label("in use" if current else "").classes("chip yes" if current else "")
                 if one.state == "done":
                     with told():
@@ -246,8 +247,8 @@ def _comparison(before: str, after: str, found: list[Change]) -> None:
         f"<td class=number>{c.after:.3f}</td><td class=number>{_span(c)}</td><td>{c.verdict}</td></tr>"
         for c in found
     )
-    head = f"<tr><th></th><th class=number>held-out cases</th><th class=number>{before}</th>"
-    head += f"<th class=number>{after}</th><th class=number>change</th><th></th></tr>"
+    head = f"<tr><th></th><th class=number>held-out cases</th><th class=number>{quoted(before)}</th>"
+    head += f"<th class=number>{quoted(after)}</th><th class=number>change</th><th></th></tr>"
     ui.html(f'<table class="plain">{head}{rows}</table>', sanitize=False)
     words = (
         f"{after} is at least as good on the same held-out cases: use it if you agree."
