@@ -122,12 +122,26 @@ def _moved(pattern: Case, case: Case, mask: Path) -> Path:
         name = name[: -len(own)] + new
     elif own.startswith(name) and new.endswith(own[len(name) :]):
         name = new[: len(new) - len(own) + len(name)]
-    folder = case.image.path.parent / os.path.relpath(mask.parent, image.parent)
-    path = Path(os.path.normpath(folder)) / (name + suffix(mask))
+    path = _folder_for(pattern, case, mask) / (name + suffix(mask))
     path = path if suffix(mask) in LOSSLESS else path.with_name(name + _suffix(case))
     if path == case.image.path:
         raise HilumError(f"{case.name}: where its mask belongs cannot be told from {mask}; name one by hand")
     return path
+
+
+def _folder_for(pattern: Case, case: Case, mask: Path) -> Path:
+    """The folder that lies to the image of `case` as that of a mask does to the image of `pattern`.
+
+    Folders inside that of the images, such as patients, are called alike inside that of the masks.
+    """
+    own, new = pattern.image.path.parent, case.image.path.parent
+    steps = Path(os.path.relpath(mask.parent, own)).parts
+    up = steps.count("..")
+    called = dict(zip(own.parts[len(own.parts) - up :], new.parts[len(new.parts) - up :], strict=False))
+    called |= {
+        own.name.replace("images", "labels"): new.name.replace("images", "labels")
+    }  # imagesTs of nnU-Net
+    return Path(os.path.normpath(new.joinpath(*(called.get(step, step) for step in steps))))
 
 
 def _beside(other: Case, case: Case, target: str) -> Place:
