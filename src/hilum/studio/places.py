@@ -138,9 +138,7 @@ def _folder_for(pattern: Case, case: Case, mask: Path) -> Path:
     steps = Path(os.path.relpath(mask.parent, own)).parts
     up = steps.count("..")
     called = dict(zip(own.parts[len(own.parts) - up :], new.parts[len(new.parts) - up :], strict=False))
-    called |= {
-        own.name.replace("images", "labels"): new.name.replace("images", "labels")
-    }  # imagesTs of nnU-Net
+    called |= {own.name.replace("images", "labels"): new.name.replace("images", "labels")}  # nnU-Net
     return Path(os.path.normpath(new.joinpath(*(called.get(step, step) for step in steps))))
 
 
