@@ -144,3 +144,15 @@ def test_folders_beside_the_images_are_no_images(tmp_path, write, disc):
     files = {"train/images/a.png": 0, "test/images/b.png": 1, "train/overlay/a.png": 2}
     folder = write(tmp_path / "s", files | {"train/masks/a.png": mask, "test/masks/b.png": mask})
     assert {case.name for case in look(folder).cases} == {"a", "b"}
+
+
+def test_scans_are_shown_once_with_a_mask_or_without(tmp_path, write, disc):
+    from hilum.image.writers import write_mask
+
+    folder = tmp_path / "s"
+    for name in ("P1", "P2"):
+        for z in range(SHAPE[0]):
+            write_slice(folder / f"images/{name}/scan/{z}.dcm", z, SHAPE[1:], series=f"1.2.{name[1]}")
+    write_mask(folder / "masks/P1.nii.gz", np.ones(SHAPE, bool))
+    found = look(folder).cases
+    assert sorted(case.image.path.relative_to(folder).parts[1] for case in found) == ["P1", "P2"]

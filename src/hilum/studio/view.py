@@ -172,7 +172,8 @@ def bare_cases(listing: Listing, study: Study) -> tuple[Case, ...]:
     for path in listing.images:
         whole = listing.path(path)
         home = not known or whole.parent in homes or whole.parent.name in words or _named(whole)
-        if whole in used or not home or whole.parent in masks or without_mask_suffix(stem(path)):
+        taken_up = not used.isdisjoint((whole, *whole.parents))  # also as a slice of a scan's folder
+        if taken_up or not home or whole.parent in masks or without_mask_suffix(stem(path)):
             continue
         free.append(path)
     free = _scans_as_one(listing, free)
