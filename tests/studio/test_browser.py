@@ -23,10 +23,10 @@ TARGET = "SevereInflammation"
 
 
 @contextlib.contextmanager
-def studio(folder, runs):
+def studio(folder, runs, *more):
     """The studio in its own process, as the command line starts it: yields its address."""
     command = [sys.executable, "-c", "from hilum.cli import main; main()", "studio", str(folder)]
-    options = ["--no-browser", "--runs", str(runs)]
+    options = ["--no-browser", "--runs", str(runs), *more]
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
@@ -613,3 +613,139 @@ def test_a_stroke_ends_where_another_target_or_slice_is_chosen_in_the_panel(brow
         page.evaluate("hilumViewer.undo(); hilumViewer.undo()")
         kept(page)
         assert held(page) == ([36, 36], [36, 36])
+
+
+SLOW = """async (first) => {
+    const sent = window.fetch;
+    let count = 0;
+    window.fetch = async (address, options) => {
+        const waits = String(address).startsWith("/api/stroke") ? [first, 150][Math.min(count++, 1)] : 0;
+        await new Promise((done) => setTimeout(done, waits));
+        return sent(address, options);
+    };
+}"""
+PAINT = """([[x0, y0], [x1, y1]]) => {
+    hilumViewer.begin([x0, y0], 1, 1);
+    hilumViewer.stamp([x0, y0], [x1, y1], { timeStamp: 0 });
+    hilumViewer.lift();
+}"""
+SAME = """async () => {
+    const { data, width, height } = hilumViewer.mask;
+    const answer = await fetch(`/api/mask?case=a&target=${hilumViewer.target}&${hilumViewer.place}`);
+    const spans = new Uint32Array(await answer.arrayBuffer());
+    const theirs = new Uint8Array(width * height);
+    for (let k = 0; k < spans.length; k += 2) theirs.fill(1, spans[k], spans[k] + spans[k + 1]);
+    return [data.every((value, at) => value === theirs[at]), theirs.reduce((a, b) => a + b, 0)];
+}"""
+
+
+def test_undo_across_planes_leaves_the_page_and_the_studio_alike(browser, two_balls):
+    in_view = "hilumViewer.mask && !hilumViewer.queue.length && !hilumViewer.working"
+    with page_of(browser, two_balls[0], "paint") as page:
+        canvas(page)
+        page.evaluate(SLOW, 150)
+        page.keyboard.press("1")
+        page.evaluate("hilumViewer.resize(6)")
+        page.wait_for_function("hilumViewer.masks.has('One|0|6')")
+        page.evaluate(PAINT, [[10, 10], [20, 10]])
+        page.evaluate("hilumViewer.turn(1); hilumViewer.slice(10)")
+        page.wait_for_function("hilumViewer.masks.has('One|1|10')")
+        page.evaluate(PAINT, [[12, 5], [25, 5]])
+        for steps in (["undo"], ["undo"], ["redo", "redo"], ["undo", "undo"]):
+            page.evaluate("(steps) => steps.forEach((one) => hilumViewer[one]())", steps)
+            page.wait_for_function(in_view)
+            assert page.evaluate(SAME)[0], steps
+        assert page.evaluate(SAME)[1] == 36
+
+
+def test_a_polygon_belongs_to_the_target_that_it_is_begun_on(browser, two_balls):
+    with page_of(browser, two_balls[0], "paint") as page:
+        box = canvas(page)
+        page.locator("canvas.stage").focus()
+        page.keyboard.press("1")
+        page.keyboard.press("p")
+        page.wait_for_function("hilumViewer.mask && hilumViewer.masks.has('Two|0|6')")
+        for x, y in ((10, 10), (20, 10), (20, 20)):
+            page.mouse.click(*to_page(page, box, x, y), delay=20)
+        assert page.evaluate("hilumViewer.corners.length") == 3
+        page.keyboard.press("2")
+        page.keyboard.press("Enter")
+        kept(page)
+        assert held(page) == ([36, 36], [36, 36])
+
+
+def test_keys_go_on_where_they_were_when_the_panel_is_built_anew(browser, two_balls):
+    focused = "[document.activeElement.type, document.activeElement.closest('[data-layer]')?.dataset.layer]"
+    with page_of(browser, two_balls[0], "paint") as page:
+        canvas(page)
+        page.focus("[data-layer=outlines] input")
+        for shown in (True, False):
+            page.keyboard.press("Space")
+            assert page.evaluate("hilumViewer.shown.outlines") is shown
+            assert page.evaluate(focused) == ["checkbox", "outlines"]
+        page.focus("input[name=target]:checked")
+        for target in ("Two", "One", "Two"):
+            page.keyboard.press("ArrowDown")
+            assert page.evaluate("[hilumViewer.target, document.activeElement.value]") == [target, target]
+
+
+@pytest.fixture
+def two_pictures(tmp_path, disc):
+    """Two images with masks that are nothing but a disc."""
+    from hilum.image.writers import write_mask
+
+    for at, name in enumerate("ab"):
+        (tmp_path / "study/images").mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(at).integers(0, 255, (60, 80, 3)).astype(np.uint8)
+        Pillow.fromarray(noise).save(tmp_path / f"study/images/{name}.png")
+        write_mask(tmp_path / f"study/masks/{name}.png", disc((60, 80), (50, 10), 6))
+    return tmp_path
+
+
+def test_strokes_made_while_the_studio_was_started_anew_reach_its_files(browser, two_pictures):
+    study, runs = two_pictures / "study", two_pictures / "runs"
+
+    def painted():
+        mask = np.array(Pillow.open(study / "masks/a.png")) > 0
+        return [bool(mask[y, 30]) for y in (10, 20, 30)]
+
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    with studio(study, runs) as opened:
+        page.goto(opened.address)
+        page.goto(opened.base + "paint?case=a")
+        canvas(page)
+        page.evaluate("hilumViewer.resize(4)")
+        page.evaluate(PAINT, [[20, 10], [40, 10]])
+        kept(page)
+    for y in (20, 30):
+        page.evaluate(PAINT, [[20, y], [40, y]])
+    page.wait_for_function("hilumViewer.message.textContent.startsWith('The studio does not answer')")
+    with studio(study, runs, "--port", opened.base.rpartition(":")[2].strip("/")) as again:
+        page.wait_for_function("hilumViewer.message.textContent.includes('open the address')")
+        assert page.evaluate("hilumViewer.queue.length") == 2
+        assert painted() == [True, False, False]
+        context.new_page().goto(again.address)
+        page.wait_for_function("!window.hilumViewer?.queue.length")
+    assert painted() == [True, True, True]
+    context.close()
+
+
+def test_the_next_image_waits_for_strokes_that_take_long(browser, two_pictures):
+    with studio(two_pictures / "study", two_pictures / "runs") as opened, page_of(browser, opened) as page:
+        page.goto(opened.base + "paint?case=a")
+        canvas(page)
+        page.evaluate("hilumViewer.resize(4)")
+        page.evaluate(SLOW, 11_500)
+        for y in (10, 20):
+            page.evaluate(PAINT, [[20, y], [40, y]])
+        page.keyboard.press(".")
+        page.wait_for_function("hilumViewer.name === 'b' && hilumViewer.mask")
+        assert page.evaluate("[hilumViewer.queue.length, hilumViewer.versions.get('target')]") == [0, 0]
+        page.evaluate(PAINT, [[20, 30], [40, 30]])
+        kept(page)
+        assert page.evaluate("hilumViewer.message.hidden")
+    for name, rows in (("a", (10, 20)), ("b", (30,))):
+        mask = np.array(Pillow.open(two_pictures / f"study/masks/{name}.png")) > 0
+        assert all(mask[y, 30] for y in rows)

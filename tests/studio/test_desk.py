@@ -14,7 +14,7 @@ from hilum.studio import labels, nodules, tables, uploads
 from hilum.studio.charts import box_options, curve_keys, curve_options
 from hilum.studio.desk import open_desk
 from hilum.studio.easel import StaleError
-from hilum.studio.journal import Stroke
+from hilum.studio.journal import Stroke, add, begin, digest, journal_path
 from hilum.studio.rounds import case_scores
 from hilum.studio.spans import spans_of
 from hilum.studio.view import look
@@ -79,6 +79,34 @@ def test_a_mask_changed_by_another_program_wins_and_strokes_are_put_aside(folder
     desk_of(folder)
     assert (on_disk(folder, "a") == square(30, 30)).all()
     assert len(list((folder / ".studio/journal").glob("*.aside"))) == 1
+
+
+def test_strokes_that_were_not_saved_are_found_by_their_image_and_not_by_its_name(tmp_path, write, desk_of):
+    folder = write(tmp_path / "s", {"train/images/a.png": 0, "test/images/b.png": 1})
+    desk = desk_of(folder)
+    desk.targets.append("Nerve")
+    desk.easel.stroke("a", "Nerve", Stroke(spans_of(square(9, 9)), key="1"), 0)
+    write(folder, {"test/images/a.png": 2})
+    assert set(desk_of(folder).view.by_name) == {"train/a", "test/a", "test/b"}
+    assert (folder / "train/masks/Nerve/a.png").is_file()
+    assert not list((folder / ".studio/journal").glob("*.jsonl"))
+
+
+def test_strokes_of_an_earlier_version_are_taken_up(folder, desk_of):
+    path = journal_path(folder, "b", "target")
+    begin(path, "b", "target", digest(np.zeros(SIZE, bool)))
+    add(path, Stroke(spans_of(square(9, 9)), key="1"))
+    desk_of(folder)
+    assert (on_disk(folder, "b") == square(9, 9)).all()
+    assert not path.exists()
+
+
+def test_strokes_on_an_image_that_is_gone_are_told_of(folder, desk_of, caplog):
+    desk_of(folder).easel.stroke("b", "target", Stroke(spans_of(square(9, 9)), key="1"), 0)
+    (folder / "images/b.png").unlink()
+    desk_of(folder)
+    (path,) = (folder / ".studio/journal").glob("*.jsonl")
+    assert f"target of b: there is no such image now; its strokes stay in {path}" in caplog.text
 
 
 def test_an_image_that_came_by_itself_is_seen(folder, desk_of, write):

@@ -17,7 +17,7 @@ from hilum.studio.places import plain_target
 from hilum.studio.rounds import current_run, default_runs
 from hilum.studio.slides import Slides
 from hilum.studio.thumbnails import Thumbnails
-from hilum.studio.view import View, case_of, look, times_of
+from hilum.studio.view import View, case_of, look, named_as, times_of
 from hilum.study.listing import list_folder
 from hilum.study.masks import read_case_image
 from hilum.study.study import Finding
@@ -67,7 +67,7 @@ class Desk:
                 if len(list_folder(self.folder).files) == self.view.files:
                     self.view.folders.update(now)  # a mask was written anew, as each one saved here is
                     return False
-            self.view = look(self.folder)
+            self.view = named_as(look(self.folder), self.view)
             self.inspected = None
             return True
 
@@ -98,9 +98,7 @@ def open_desk(folder: Path, runs: Path | None = None) -> Desk:
 
 def _take_up(desk: Desk) -> None:
     """Open the masks whose strokes an earlier studio had no time to save, and save them."""
-    for case, target in left_over(desk.view.root):
-        if case not in desk.view.by_name:
-            continue
+    for case, target in left_over(desk.view):
         try:
             if target not in desk.all_targets():
                 desk.targets.append(plain_target(target))

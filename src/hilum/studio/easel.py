@@ -17,7 +17,7 @@ from hilum.image.image import Image
 from hilum.studio import journal
 from hilum.studio.mask_files import keep_changed, save_mask
 from hilum.studio.places import Place, place_of
-from hilum.studio.view import View, case_of
+from hilum.studio.view import View, case_of, image_key
 from hilum.study.masks import read_masks
 from hilum.study.study import Case
 
@@ -100,9 +100,12 @@ class Easel:
                 raise StaleError(
                     f"{target} of {case} was changed elsewhere; it is loaded again, without the last stroke"
                 )
-            place_of(self.view(), case_of(self.view(), case), target)
+            view = self.view()
+            known = case_of(view, case)
+            place_of(view, known, target)
             if not painting.path.is_file():
-                journal.begin(painting.path, case, target, journal.digest(painting.mask))
+                base = journal.digest(painting.mask)
+                journal.begin(painting.path, case, target, base, image_key(view, known))
             journal.add(painting.path, stroke)
             journal.apply(painting.mask, stroke)
             painting.version += 1
@@ -226,7 +229,7 @@ def _opened(view: View, image: Image, name: str, target: str) -> Painting:
     case = case_of(view, name)
     seen = _seen(case, target)
     masks, annotated = read_masks(case, [target], image.shape)
-    path = journal.journal_path(view.root, name, target)
+    path = journal.journal_path(view.root, image_key(view, case), target)
     rows = journal.read_journal(path)
     painting = Painting(name, target, masks[0], path, seen, annotated=bool(annotated[0]))
     if not rows:
@@ -246,11 +249,21 @@ def _opened(view: View, image: Image, name: str, target: str) -> Painting:
     return painting
 
 
-def left_over(root: Path) -> list[tuple[str, str]]:
+def left_over(view: View) -> list[tuple[str, str]]:
     """Masks whose journals were left by a studio that ended hard: (case, target)."""
+    images = {image_key(view, case): case for case in view.cases}
     found = []
-    for path in sorted((root / journal.FOLDER / "journal").glob("*.jsonl")):
+    for path in sorted((view.root / journal.FOLDER / "journal").glob("*.jsonl")):
         rows = journal.read_journal(path)
-        if rows and "case" in rows[0]:
-            found.append((str(rows[0]["case"]), str(rows[0]["target"])))
+        if not rows or "case" not in rows[0]:
+            continue
+        name, target, image = (str(rows[0].get(key, "")) for key in ("case", "target", "image"))
+        case = images.get(image) if image else view.by_name.get(name)
+        if case is None:
+            logger.warning("%s of %s: there is no such image now; its strokes stay in %s", target, name, path)
+            continue
+        home = journal.journal_path(view.root, image_key(view, case), target)
+        if not home.exists():  # an earlier version named journals by their case
+            path.replace(home)
+        found.append((case.name, target))
     return found

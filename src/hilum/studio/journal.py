@@ -30,9 +30,9 @@ class Stroke:
     key: str = ""
 
 
-def journal_path(root: Path, case: str, target: str) -> Path:
-    """The journal of one mask, hidden in the study's folder."""
-    name = hashlib.blake2b(f"{case}\0{target}".encode(), digest_size=12).hexdigest()
+def journal_path(root: Path, image: str, target: str) -> Path:
+    """The journal of one mask, hidden in the study's folder; `image` is its image's path there."""
+    name = hashlib.blake2b(f"{image}\0{target}".encode(), digest_size=12).hexdigest()
     return root / FOLDER / "journal" / f"{name}.jsonl"
 
 
@@ -42,9 +42,12 @@ def digest(mask: NDArray[np.bool_]) -> str:
     return hashlib.blake2b(head + np.packbits(mask).tobytes(), digest_size=16).hexdigest()
 
 
-def begin(path: Path, case: str, target: str, base: str) -> None:
-    """Begin a journal over a mask whose digest is `base`; an older one is replaced, whole or not at all."""
-    write_text(path, json.dumps({"case": case, "target": target, "base": base}) + "\n")
+def begin(path: Path, case: str, target: str, base: str, image: str = "") -> None:
+    """Begin a journal over a mask whose digest is `base`; an older one is replaced, whole or not at all.
+
+    Where `image` lies in the study finds it again, should its case have another name by then.
+    """
+    write_text(path, json.dumps({"case": case, "image": image, "target": target, "base": base}) + "\n")
 
 
 def add(path: Path, stroke: Stroke) -> None:

@@ -151,9 +151,16 @@ def _name_for(case: Case, pattern: Case, mask: Path) -> str | None:
 
 
 def _folder_for(pattern: Case, case: Case, mask: Path) -> Path:
-    """The folder that lies to the image of `case` as that of a mask does to the image of `pattern`."""
-    folder = case.image.path.parent / os.path.relpath(mask.parent, pattern.image.path.parent)
-    return Path(os.path.normpath(folder))
+    """The folder that lies to the image of `case` as that of a mask does to the image of `pattern`.
+
+    Folders inside that of the images, such as patients, are called alike inside that of the masks.
+    """
+    own, new = pattern.image.path.parent, case.image.path.parent
+    steps = Path(os.path.relpath(mask.parent, own)).parts
+    up = steps.count("..")
+    called = dict(zip(own.parts[len(own.parts) - up :], new.parts[len(new.parts) - up :], strict=False))
+    called |= {own.name.replace("images", "labels"): new.name.replace("images", "labels")}  # nnU-Net
+    return Path(os.path.normpath(new.joinpath(*(called.get(step, step) for step in steps))))
 
 
 def _beside(other: Case, case: Case, target: str) -> Place:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -11,7 +13,7 @@ from hilum.errors import HilumError, StudyError
 from hilum.image.dicom import list_series
 from hilum.study.groups import assign_groups
 from hilum.study.inputs import sources_of
-from hilum.study.layouts.pairs import split_of
+from hilum.study.layouts.pairs import names_of, split_of
 from hilum.study.layouts.tables import NAME as TABLE
 from hilum.study.listing import Listing, list_folder
 from hilum.study.names import (
@@ -20,7 +22,6 @@ from hilum.study.names import (
     is_image_word,
     listed,
     stem,
-    unique_names,
     without_mask_suffix,
 )
 from hilum.study.open import understand
@@ -75,9 +76,36 @@ def look(folder: Path) -> View:
         if not listing.images:
             raise
         study = Study(listing.root, BARE, (), findings=_why_bare(listing, error))
+    known = tuple(replace(case, split=_split(study, case)) for case in study.unannotated)
     bare = bare_cases(listing, study)
-    grouped = _grouped(replace(study, cases=(*study.cases, *bare)))
+    grouped = _grouped(replace(study, cases=(*study.cases, *known, *bare)))
     return View(study.root, study, grouped.cases, len(listing.files), folders)
+
+
+def named_as(view: View, before: View) -> View:
+    """A view with every image called as before: pages, open masks and strokes know images by their names."""
+    old = {case.image: case.name for case in before.cases}
+    taken = {old[case.image] for case in view.cases if case.image in old}
+    names = {case.name: old.get(case.image) or _free_name(case.name, taken) for case in view.cases}
+    study = replace(
+        view.study,
+        cases=_renamed(view.study.cases, names),
+        unannotated=_renamed(view.study.unannotated, names),
+        findings=tuple(
+            replace(one, cases=tuple(names.get(name, name) for name in one.cases))
+            for one in view.study.findings
+        ),
+    )
+    return replace(view, study=study, cases=_renamed(view.cases, names))
+
+
+def _renamed(cases: Iterable[Case], names: Mapping[str, str]) -> tuple[Case, ...]:
+    return tuple(replace(case, name=names[case.name]) for case in cases)
+
+
+def _split(study: Study, case: Case) -> str | None:
+    """The split that an image lies in by its folders."""
+    return split_of(PurePosixPath(case.image.path.relative_to(study.root).as_posix()))
 
 
 def _folders(listing: Listing) -> set[Path]:
@@ -104,6 +132,13 @@ def case_of(view: View, name: str) -> Case:
     return view.by_name[name]
 
 
+def image_key(view: View, case: Case) -> str:
+    """What tells an image from all others, whatever it is called: its path and its place in a file."""
+    inside = (part for part in (case.image.entry, case.image.index) if part is not None)
+    path = Path(os.path.relpath(case.image.path, view.root)).as_posix()
+    return path + "".join(f"[{part}]" for part in inside)
+
+
 def _why_bare(listing: Listing, error: StudyError) -> tuple[Finding, ...]:
     """What kept the folder from being a study, said where more than plain images lie in it."""
     text = str(error).split("\nThe layouts")[0]
@@ -127,34 +162,52 @@ def _grouped(study: Study) -> Study:
 
 
 def bare_cases(listing: Listing, study: Study) -> tuple[Case, ...]:
-    """Images that are no part of the study's cases and lie where its images lie; of no study, all images."""
-    if study.root != listing.root or any(case.image.entry for case in study.cases):
+    """Images that are no part of the study and lie where its images lie; of no study, all images."""
+    known = (*study.cases, *study.unannotated)
+    if study.root != listing.root or any(case.image.entry for case in known):
         return ()
-    used = {source.path for case in study.cases for source in sources_of(case)}
-    homes = {case.image.path.parent for case in study.cases}
+    used = {source.path for case in known for source in sources_of(case)}
+    homes, masks = _homes(listing, known)
     words = {home.name for home in homes}
-    masks = {
-        source.path.parent for case in study.cases for mask in case.masks.values() for source in mask.sources
-    } - homes
     free = []
     for path in listing.images:
         whole = listing.path(path)
-        home = not study.cases or whole.parent in homes or whole.parent.name in words or _named(whole)
-        if whole in used or not home or whole.parent in masks or without_mask_suffix(stem(path)):
+        home = not known or whole.parent in homes or whole.parent.name in words or _named(whole)
+        taken_up = not used.isdisjoint((whole, *whole.parents))  # also as a slice of a scan's folder
+        if taken_up or not home or whole.parent in masks or without_mask_suffix(stem(path)):
             continue
         free.append(path)
     free = _scans_as_one(listing, free)
-    taken = {case.name for case in study.cases}
-    names = [_free_name(name, taken) for name in unique_names([_parts(listing, p) for p in free])]
+    taken = {case.name for case in known}
+    names = names_of(_key(listing, path) for path in free)
     return tuple(
-        Case(name, Source(listing.path(path)), split=split_of(path))
-        for name, path in zip(names, free, strict=True)
+        Case(_free_name(names[_key(listing, path)], taken), Source(listing.path(path)), split=split_of(path))
+        for path in free
     )
 
 
-def _parts(listing: Listing, path: PurePosixPath) -> tuple[str, ...]:
-    """What a case can be named by; a scan that is the whole folder is named as it."""
-    return (*path.parts[:-1], stem(path)) if path.parts else (listing.root.name,)
+def _homes(listing: Listing, cases: Sequence[Case]) -> tuple[set[Path], set[Path]]:
+    """The folders of a study's images, and those of masks alone.
+
+    Where each image lies with its mask in a folder of its own, a folder beside these that holds one image
+    is one, too.
+    """
+    images = Counter(case.image.path.parent for case in cases)
+    masks = {source.path.parent for case in cases for mask in case.masks.values() for source in mask.sources}
+    homes = set(images)
+    if masks and masks <= homes and len(images) > 1 and max(images.values()) == 1:
+        around = {home.parent for home in homes}
+        alone = {listing.path(folder) for folder, paths in listing.folders.items() if len(paths) == 1}
+        homes |= {folder for folder in alone if folder.parent in around}
+    return homes, masks - homes
+
+
+def _key(listing: Listing, path: PurePosixPath) -> tuple[str, ...]:
+    """What a case is named by: as in the layout of `images/`; a scan that is the whole folder as that one."""
+    if not path.parts:
+        return (listing.root.name,)
+    at = next((k for k, part in enumerate(path.parts[:-1]) if is_image_word(part)), None)
+    return (*(part for k, part in enumerate(path.parts[:-1]) if k != at), stem(path))
 
 
 def _scans_as_one(listing: Listing, paths: Sequence[PurePosixPath]) -> list[PurePosixPath]:

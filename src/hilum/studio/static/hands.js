@@ -199,6 +199,7 @@ export const Hands = (Base) => class extends Base {
 
   chooseTarget(name) {
     this.lift();
+    if (name !== this.target) this.corners = [];
     this.target = name;
     this.buildSide();
     this.loadLayers();
@@ -244,7 +245,7 @@ export const Hands = (Base) => class extends Base {
     if (this.trio) this.compare = false;
     this.pressed();
     this.fit();
-    this.across();
+    this.loadLayers();
   }
 
   pressed() {
@@ -261,7 +262,7 @@ export const Hands = (Base) => class extends Base {
     this.buildSide();
     if (!beside) this.fit();
     this.repaint();
-    this.across();
+    this.loadLayers();
   }
 
   slice(index) {

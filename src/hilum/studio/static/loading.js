@@ -111,10 +111,10 @@ export const Loading = (Base) => class extends Base {
     const key = this.key(target.name);
     if (this.masks.has(key)) return;
     const { width, height } = this.sides;
-    const answer = await this.ask(`/api/mask?case=${encodeURIComponent(this.name)}&target=${encodeURIComponent(target.name)}&${this.place}`);
-    if (!answer) return;
-    const data = maskOf(await answer.arrayBuffer(), width, height);
-    if (generation !== this.generation || this.masks.has(key)) return;
+    const address = `/api/mask?case=${encodeURIComponent(this.name)}&target=${encodeURIComponent(target.name)}&${this.place}`;
+    const answer = await this.settled(address);
+    if (!answer || generation !== this.generation || this.masks.has(key)) return;
+    const data = maskOf(answer.content, width, height);
     if (!this.versions.has(target.name)) this.versions.set(target.name, Number(answer.headers.get("X-Version")));
     this.masks.set(key, { data, width, height, painted: this.coloured(data, width, height, target) });
     this.trim(this.masks, 64);
@@ -122,6 +122,17 @@ export const Loading = (Base) => class extends Base {
     if (errors) errors.stale = true;
     if (answer.headers.get("X-Recovered") === "1") this.tell(`${target.name}: strokes that an earlier studio could not save were taken up`);
     this.repaint();
+  }
+
+  // An answer with all strokes in it that this page has made: one sent meanwhile may be in it, or not.
+  async settled(address) {
+    for (;;) {
+      await this.drained();
+      const { sent } = this;
+      const answer = await this.ask(address);
+      const content = await answer?.arrayBuffer();
+      if (!answer || sent === this.sent) return answer && { content, headers: answer.headers };
+    }
   }
 
   // A mask in its target's colour, as area or as outline.
@@ -208,12 +219,6 @@ export const Loading = (Base) => class extends Base {
 
   get place() {
     return `axis=${this.axis}&index=${this.index}`;
-  }
-
-  // Load planes of another direction, where strokes on the way to the server are to be seen too.
-  async across() {
-    await this.drained();
-    await this.loadLayers();
   }
 
   bitmap(level, row, column) {

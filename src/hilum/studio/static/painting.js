@@ -1,5 +1,5 @@
 // Painting: strokes change the mask here at once and go to the server one after the other.
-import { capsule, connected, paintSpans, polygon, toggle } from "/studio-static/pixels.js";
+import { capsule, connected, maskOf, paintSpans, polygon, toggle } from "/studio-static/pixels.js";
 
 export const Painting = (Base) => class extends Base {
   mayPaint() {
@@ -144,6 +144,7 @@ export const Painting = (Base) => class extends Base {
     if (stroke.axis !== this.axis || stroke.index !== this.index) {
       const turned = stroke.axis !== this.axis && !this.three;
       this.enter(stroke.axis, stroke.index);
+      this.corners = [];
       if (turned) this.fit();
       this.buildSide();
     }
@@ -160,6 +161,8 @@ export const Painting = (Base) => class extends Base {
   // Strokes go to the server one after the other; each is on its disk before the next one goes.
   send(stroke) {
     this.queue.push({ ...stroke, case: this.name, key: `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}` });
+    this.sent += 1;
+    this.forgetAcross(stroke);
     this.savedWords = "";
     this.updateButtons();
     this.work();
@@ -171,31 +174,64 @@ export const Painting = (Base) => class extends Base {
     while (this.queue.length) {
       const stroke = this.queue[0];
       const version = this.versions.get(stroke.target) ?? 0;
-      const address = `/api/stroke?case=${encodeURIComponent(stroke.case)}&target=${encodeURIComponent(stroke.target)}&axis=${stroke.axis}&index=${stroke.index}&version=${version}&key=${stroke.key}`;
-      let answer = null;
-      try {
-        answer = await fetch(address, { method: "POST", body: stroke.spans, headers: { "Content-Type": "application/octet-stream" } });
-      } catch {
-        this.saved.textContent = "not kept: the studio does not answer";
-        this.tell("The studio does not answer. What you paint is held in this page and sent as soon as it does: keep it open.", true);
-        await new Promise((done) => setTimeout(done, 1000));
-        continue;
-      }
-      if (answer.ok) {
-        this.versions.set(stroke.target, (await answer.json()).version);
-        if (!this.message.hidden && this.message.textContent.startsWith("The studio does not answer")) this.tell("");
+      const address = `/api/stroke?${this.whereabouts(stroke)}&version=${version}&key=${stroke.key}`;
+      const answer = await fetch(address, { method: "POST", body: stroke.spans, headers: { "Content-Type": "application/octet-stream" } }).catch(() => null);
+      if (answer?.ok) {
+        const told = await answer.json().catch(() => null);
+        if (!told) continue; // cut short: it is sent again, and done once
+        this.versions.set(stroke.target, told.version);
+        this.cut.delete(stroke.target);
+        if (this.message.textContent === this.holding) this.tell("");
         this.queue.shift();
-        this.forgetAcross(stroke);
-      } else await this.refused(answer);
+      } else if (!answer || answer.status === 403) await this.hold(answer);
+      else if (answer.status !== 409 || !(await this.resumed(stroke))) await this.refused(answer);
     }
     this.working = false;
     this.updateButtons();
-    if (this.three) this.loadLayers();
+    this.loadLayers();
     clearTimeout(this.saving);
     this.saving = setTimeout(() => this.save(true), 2000);
   }
 
-  // Planes of other directions, and through slices that are not in sight, are read anew after a stroke.
+  whereabouts(stroke) {
+    return `case=${encodeURIComponent(stroke.case)}&target=${encodeURIComponent(stroke.target)}&axis=${stroke.axis}&index=${stroke.index}`;
+  }
+
+  // Hold what is painted while the studio is away, or after it was started anew: its address has another token then.
+  async hold(answer) {
+    for (const target of this.info.targets) this.cut.add(target.name);
+    this.holding = answer
+      ? "The studio was started anew: open the address that hilum studio printed, in this browser. What you paint is held in this page and sent then: keep it open."
+      : "The studio does not answer. What you paint is held in this page and sent as soon as it does: keep it open.";
+    this.saved.textContent = answer ? "not kept: the studio was started anew" : "not kept: the studio does not answer";
+    this.tell(this.holding, true);
+    await new Promise((done) => setTimeout(done, 1000));
+  }
+
+  // A studio that was started anew counts strokes from 0: go on with it where its mask is the one painted on here.
+  async resumed(stroke) {
+    const held = this.masks.get(`${stroke.target}|${stroke.axis}|${stroke.index}`);
+    if (!held || !this.cut.has(stroke.target)) return false;
+    const answer = await fetch(`/api/mask?${this.whereabouts(stroke)}`).catch(() => null);
+    const content = await answer?.arrayBuffer().catch(() => null);
+    if (!answer?.ok || !content) return !content;
+    const { data, width, height } = held;
+    const theirs = maskOf(content, width, height);
+    const ours = Uint8Array.from(data);
+    const here = (one) => one.target === stroke.target && one.axis === stroke.axis && one.index === stroke.index;
+    const unsent = [...this.queue, ...(this.painting ? [{ ...this.drag, spans: this.drag.changed }] : [])];
+    for (const one of unsent.filter(here)) toggle(ours, width, height, one.spans);
+    const alike = () => ours.every((value, at) => value === theirs[at]);
+    if (!alike()) {
+      toggle(ours, width, height, stroke.spans); // it may have been done, and its answer lost
+      if (!alike()) return false;
+      this.queue.shift();
+    }
+    this.versions.set(stroke.target, Number(answer.headers.get("X-Version")));
+    return true;
+  }
+
+  // Planes of other directions are read anew after a stroke.
   forgetAcross(stroke) {
     const along = new RegExp(`\\|${stroke.axis}\\|\\d+$`);
     for (const key of [...this.masks.keys()]) {
@@ -203,6 +239,7 @@ export const Painting = (Base) => class extends Base {
     }
   }
 
+  // A stroke that cannot be done: what was painted after it goes, too, and all masks are loaded anew.
   async refused(answer) {
     const found = await answer.json().catch(() => ({ error: answer.statusText }));
     if (this.painting) this.drag = null; // it was begun on a mask that is loaded anew
@@ -213,11 +250,11 @@ export const Painting = (Base) => class extends Base {
     this.versions.clear();
     this.tell(found.error, found.loose);
     if (found.loose) this.emit("loose", {});
-    await this.loadLayers();
+    this.loadLayers();
   }
 
   async drained() {
-    for (let k = 0; k < 200 && (this.queue.length || this.working); k++) await new Promise((done) => setTimeout(done, 25));
+    while (this.queue.length || this.working) await new Promise((done) => setTimeout(done, 25));
   }
 
   async save(quiet) {

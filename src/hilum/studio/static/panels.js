@@ -1,6 +1,6 @@
 // What stands around the canvas: tools, the bar above and the panel beside it.
 import { PLANES } from "/studio-static/planes.js";
-import { FALSE_, ICONS, MISSED, TOOLS, icon, make, swatch } from "/studio-static/parts.js";
+import { FALSE_, ICONS, MISSED, TOOLS, focusIn, icon, make, swatch } from "/studio-static/parts.js";
 
 export const Panels = (Base) => class extends Base {
   build() {
@@ -71,6 +71,7 @@ export const Panels = (Base) => class extends Base {
 
   buildSide() {
     const info = this.info;
+    const focused = focusIn(this.side);
     this.side.replaceChildren();
     const section = (title, ...nodes) => this.side.append(make("section", {}, make("h3", { text: title }), ...nodes));
     if (info.paintable) section("Targets", this.targetList(), this.newTarget());
@@ -85,6 +86,7 @@ export const Panels = (Base) => class extends Base {
     section("Image", make("p", { class: "facts", text: `${size}, ${info.channels === 1 ? "1 channel" : `${info.channels} channels`} ${info.kind}` }),
       make("p", { class: "facts", text: spacing }), info.group ? make("p", { class: "facts", text: `group ${info.group}` }) : null,
       info.labels?.length ? make("p", { class: "facts", text: `label ${info.labels.join(", ")}` }) : null);
+    focused?.();
   }
 
   targetList() {
@@ -116,6 +118,7 @@ export const Panels = (Base) => class extends Base {
         await this.reload();
         this.chooseTarget((await found.json()).target);
         this.choose("brush");
+        this.canvas.focus();
       }
     } }, field, make("button", { type: "submit", text: "Add" }));
     return form;

@@ -136,3 +136,18 @@ export function heat(bitmap) {
   context.putImageData(pixels, 0, 0);
   return canvas;
 }
+
+// Gives the focus back to the control that has it in a panel, once the panel is built anew; null where none has.
+export function focusIn(panel) {
+  const at = document.activeElement;
+  if (!panel.contains(at)) return null;
+  const alike = (name) => [...panel.querySelectorAll("a, button, input, select")].filter((one) => calledAs(one) === name);
+  const name = calledAs(at);
+  const place = alike(name).indexOf(at);
+  return () => alike(name)[place]?.focus({ preventScroll: true });
+}
+
+function calledAs(control) {
+  const words = /^(A|BUTTON)$/.test(control.tagName) ? control.textContent : control.type === "radio" ? control.value : "";
+  return [control.tagName, control.type, control.name, words, control.getAttribute("aria-label"), control.closest("[data-layer]")?.dataset.layer].join("|");
+}

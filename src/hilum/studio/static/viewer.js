@@ -35,6 +35,8 @@ class Viewer extends Painting(Hands(Drawing(Loading(Panels(Object))))) {
     this.undone = [];
     this.done = [];
     this.queue = [];
+    this.sent = 0;
+    this.cut = new Set();
     this.pending = 0;
     this.view = { scale: 1, x: 0, y: 0 };
     this.latency = [];

@@ -33,14 +33,13 @@ def keyed(pairs: Iterable[tuple[Key, PurePosixPath]]) -> dict[Key, tuple[PurePos
 def partnered(
     pairs: Iterable[tuple[Key, PurePosixPath]], masks: Collection[Key]
 ) -> dict[Key, tuple[PurePosixPath, ...]]:
-    """Images under their keys, X_image under that of X where a mask is named for X and no image is."""
+    """Images under their keys, X_image under that of X where masks are named so and no image is."""
     own = keyed(pairs)
-    result: dict[Key, tuple[PurePosixPath, ...]] = {}
-    for key, paths in own.items():
-        shorter = (*key[:-1], without_image_suffix(key[-1]))
-        chosen = shorter if key not in masks and shorter in masks and shorter not in own else key
-        result[chosen] = (*result.get(chosen, ()), *paths)
-    return result
+    shorter = {key: (*key[:-1], without_image_suffix(key[-1])) for key in own if key not in masks}
+    shorter = {key: short for key, short in shorter.items() if short not in own}
+    if not any(short in masks for short in shorter.values()):
+        return own
+    return keyed((shorter.get(key, key), path) for key, paths in own.items() for path in paths)
 
 
 def image_key(path: PurePosixPath, position: int) -> Key:
@@ -70,27 +69,28 @@ def paired_study(
     """A study of the images that have at least one mask, with findings about everything else."""
     annotated = [key for key in images if _has_mask(key, masks)]
     bare = {key: paths[0] for key, paths in images.items() if not _has_mask(key, masks)}
-    names = unique_names(annotated)
-    cases = tuple(
-        _case(listing, name, images[key][0], {target: of[key] for target, of in masks.items() if key in of})
-        for name, key in zip(names, annotated, strict=True)
-    )
+    names = names_of(images)
+    masks_of = {key: {target: of[key] for target, of in masks.items() if key in of} for key in annotated}
+    cases = tuple(_case(listing, names[key], images[key][0], masks_of[key]) for key in annotated)
     findings = (
         *_twins(images),
         *_without_image(images, masks),
         *_without_mask(images, bare),
-        *_partly(names, annotated, masks),
+        *_partly([names[key] for key in annotated], annotated, masks),
     )
-    rest = unannotated(listing, bare)
+    rest = unannotated(listing, {names[key]: path for key, path in bare.items()})
     return Study(listing.root, layout, cases, tuple(masks), (), False, "", findings, rest)
 
 
-def unannotated(listing: Listing, images: Mapping[Key, PurePosixPath]) -> tuple[Case, ...]:
-    """Images without any annotation as cases to predict."""
-    names = unique_names(list(images))
-    return tuple(
-        Case(name, Source(listing.path(path))) for name, path in zip(names, images.values(), strict=True)
-    )
+def names_of(keys: Iterable[Key]) -> dict[Key, str]:
+    """Case names of all images of a study, annotated or not: a further mask gives no case another name."""
+    distinct = list(dict.fromkeys(keys))
+    return dict(zip(distinct, unique_names(distinct), strict=True))
+
+
+def unannotated(listing: Listing, images: Mapping[str, PurePosixPath]) -> tuple[Case, ...]:
+    """Images without any annotation, by their names, as cases to predict."""
+    return tuple(Case(name, Source(listing.path(path))) for name, path in images.items())
 
 
 def _has_mask(key: Key, masks: Mapping[str, Keyed]) -> bool:

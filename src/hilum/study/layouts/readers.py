@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from hilum.study.layouts.pairs import UNKNOWN, unannotated
+from hilum.study.layouts.pairs import UNKNOWN, names_of, unannotated
 from hilum.study.listing import Listing
-from hilum.study.names import DEFAULT_TARGET, counted, is_image_word, listed, natural, stem, unique_names
+from hilum.study.names import DEFAULT_TARGET, counted, is_image_word, listed, natural, stem
 from hilum.study.study import Case, Finding, MaskSource, Source, Study
 
 _READER = re.compile(r"(?:mask|reader|rater|annotator)s?[-_ ]?(\d+)", re.IGNORECASE)
@@ -42,16 +42,16 @@ def _study(
     readers: list[str],
 ) -> Study:
     target = _target(paired)
-    case_names = unique_names([(*folder.parts, name) for folder, name in paired])
+    case_names = names_of((*folder.parts, name) for folder, name in images)
     nested = all(len(folder.parts) > 1 for folder, _ in paired)
     cases = tuple(
         Case(
-            name,
+            case_names[(*key[0].parts, key[1])],
             Source(listing.path(images[key])),
             masks={target: _mask(listing, masks[key])},
             group=key[0].parts[0] if nested else "",
         )
-        for name, key in zip(case_names, paired, strict=True)
+        for key in paired
     )
     names = listed(readers)
     layout = (
@@ -67,7 +67,7 @@ def _study(
         findings=_unpaired(images, masks, len(readers)),
         unannotated=unannotated(
             listing,
-            {(*key[0].parts, key[1]): path for key, path in images.items() if key not in masks},
+            {case_names[(*key[0].parts, key[1])]: path for key, path in images.items() if key not in masks},
         ),
     )
 
