@@ -17,7 +17,7 @@ export const Hands = (Base) => class extends Base {
     this.onkeyup = (event) => { if (event.key === " ") this.space = false; if (event.key === "`") { this.peek = false; this.repaint(); } };
     document.addEventListener("keydown", this.onkey);
     document.addEventListener("keyup", this.onkeyup);
-    this.onleave = (event) => { if (this.queue.length || this.pending) event.preventDefault(); };
+    this.onleave = (event) => { if (this.queue.length || this.pending || this.painting) event.preventDefault(); };
     window.addEventListener("beforeunload", this.onleave);
     window.addEventListener("pagehide", () => navigator.sendBeacon?.("/api/save"));
   }

@@ -187,6 +187,8 @@ export const Painting = (Base) => class extends Base {
       else if (answer.status !== 409 || !(await this.resumed(stroke))) await this.refused(answer);
     }
     this.working = false;
+    if (this.cutOff) window.socket?.connect();
+    this.cutOff = false;
     this.updateButtons();
     this.loadLayers();
     clearTimeout(this.saving);
@@ -198,7 +200,10 @@ export const Painting = (Base) => class extends Base {
   }
 
   // Hold what is painted while the studio is away, or after it was started anew: its address has another token then.
+  // A page that finds another studio than its own loads itself anew, and its strokes were gone: not before these are sent.
   async hold(answer) {
+    window.socket?.disconnect();
+    this.cutOff = true;
     for (const target of this.info.targets) this.cut.add(target.name);
     this.holding = answer
       ? "The studio was started anew: open the address that hilum studio printed, in this browser. What you paint is held in this page and sent then: keep it open."

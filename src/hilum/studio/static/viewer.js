@@ -37,6 +37,7 @@ class Viewer extends Painting(Hands(Drawing(Loading(Panels(Object))))) {
     this.queue = [];
     this.sent = 0;
     this.cut = new Set();
+    this.cutOff = false; // whether the page left its connection so as not to load itself anew with strokes unsent
     this.pending = 0;
     this.view = { scale: 1, x: 0, y: 0 };
     this.latency = [];
