@@ -8,7 +8,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 APART_MM = 2.5
 
 
-def write_slice(path, z, shape, spacing=(0.7, 0.5), series="1.2.3"):
+def write_slice(path, z, shape, spacing=(0.7, 0.5), series="1.2.3", description=""):
     """Slice `z` of a scan, of this shape (Y, X) and spacing; its values are 100 z - 1024."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
@@ -17,7 +17,7 @@ def write_slice(path, z, shape, spacing=(0.7, 0.5), series="1.2.3"):
     one = pydicom.Dataset()
     one.file_meta = meta
     one.SOPClassUID, one.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-    one.SeriesInstanceUID, one.Modality = series, "CT"
+    one.SeriesInstanceUID, one.SeriesDescription, one.Modality = series, description, "CT"
     one.Rows, one.Columns = shape
     one.PixelSpacing, one.SliceThickness = list(spacing), APART_MM
     one.ImageOrientationPatient, one.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, APART_MM * z]

@@ -40,6 +40,12 @@ def groups_of(study):
         (["Mouse 1 lung 2.png", "Mouse 1 lung 3.png", "Mouse 2 lung.png"], ["Mouse 1", "Mouse 1", "Mouse 2"]),
         (["1 lung 2.png", "1 lung 3.png", "12 lung 1.png"], ["1", "1", "12"]),
         (["week1/mouse3_a.png", "week1/mouse4_a.png", "week2/mouse3_a.png"], ["mouse3", "mouse4", "mouse3"]),
+        (
+            ["week1_mouse3_a.png", "week1_mouse4_a.png", "week2_mouse3_a.png"],
+            ["mouse3", "mouse4", "mouse3"],
+        ),
+        (["day 1 set 2 rat-7 a.png", "day 2 rat-7 b.png", "day 2 rat-8 c.png"], ["rat-7", "rat-7", "rat-8"]),
+        (["batch1_img3_a.png", "batch1_img4_a.png", "batch2_img3_a.png"], ["batch1", "batch1", "batch2"]),
         (["P1/day 1/a.png", "P1/day 2/a.png", "P2/day 1/a.png"], ["P1", "P1", "P2"]),
     ],
 )

@@ -35,6 +35,12 @@ _ROUND = re.compile(
     r"(?:hour|day|week|month|year|visit|session|time[-_ ]?point|time|tp|fold|batch|part|set)s?[-_ ]?\d+",
     re.IGNORECASE,
 )
+# The same animal is imaged week after week: what comes after the week is whose image it is.
+_LATER = re.compile(
+    rf"^(?:(?:{_ROUND.pattern})[-_ ])++"
+    r"((?!(?:im|img|image|slice|frame|field|fov|view|scan|[ptz])[-_ ]?\d)(?:[^\W\d_]++[-_ ]?)+\d+)[-_ ]",
+    re.IGNORECASE,
+)
 # A guess that fits so many names is taken, and one that fits as many as this is told of.
 _MOSTLY = 0.8
 _NEAR = 0.5
@@ -218,6 +224,7 @@ def _guesses(study: Study) -> Iterator[_Guess]:
     yield from _numbered_folders(study, whole)
     yield from plain if anew else ()
     yield _matching("the leading number of the file name is the group", 1, _NUMBER, stems)
+    yield _matching("the part of the file name after the week, day or batch is the group", 2, _LATER, stems)
     yield _matching("the first part of the file name is the group", 2, _TOKEN, stems)
     yield from () if anew else plain
 
