@@ -1,7 +1,6 @@
 import json
 import re
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ import hilum
 from hilum.errors import PlanError, RunError, StudyError
 from hilum.training.run import open_run
 from hilum.training.state import load_tensors
-from hilum.verbs.train import _missed, _told
 
 FILES = (
     *("plan.yaml", "study.json", "splits.json", "manifest.json", "report.html"),
@@ -52,14 +50,6 @@ def test_masks_are_lossless_and_of_the_image_s_size(phantom_run):
         mask = np.asarray(Pillow.open(path))
         assert mask.shape == (96, 128)
         assert set(np.unique(mask)) <= {0, 255}
-
-
-def test_the_command_line_tells_at_which_size_images_are_seen(phantom_run):
-    plan = phantom_run.plan.model_copy(deep=True)
-    plan.data.downsample, plan.data.size = 4, None
-    assert "images at 1/4 of their resolution" in _told(phantom_run.study, phantom_run.splits, plan)[2]
-    plan.data.downsample, plan.data.size = 1, [96, 128]
-    assert "images resized to 96 x 128 (Y, X)" in _told(phantom_run.study, phantom_run.splits, plan)[2]
 
 
 def test_no_group_is_on_both_sides_of_a_fold(phantom_run):
@@ -258,13 +248,3 @@ def test_a_study_of_one_image_is_trained_and_reported_without_scores(tmp_path, q
     assert "no scores: one image only" in caplog.text
     assert (run.folder / "report.html").is_file()
     hilum.train(tmp_path / "study", tmp_path / "run", resume=True)
-
-
-def test_wishes_for_held_back_images_are_told_where_there_are_none(phantom_run):
-    plan, splits = phantom_run.plan.model_copy(deep=True), phantom_run.splits
-    assert _missed(splits, plan, [0, 1]) == []
-    plan.training.keep = "best"
-    assert "training.keep=best does nothing: no images are held back" in _missed(splits, plan, [0, 1])[0]
-    (fold, *others) = splits.folds
-    watched = replace(fold, train=fold.train[1:], val=fold.train[:1])
-    assert _missed(replace(splits, folds=(watched, *others)), plan, [0]) == []

@@ -46,6 +46,12 @@ class Splits:
     held_out: tuple[str, ...] = ()
 
 
+def cases_in(study: Study, splits: Splits) -> list[Case]:
+    """The cases that are learnt from, watched or scored in any fold."""
+    names = {name for fold in splits.folds for name in (*fold.train, *fold.test, *fold.val)}
+    return [case for case in study.cases if case.name in names]
+
+
 def make_folds(
     study: Study,
     k: int | None = None,
