@@ -87,6 +87,18 @@ def test_mirrored_copies_are_members_and_their_mean_is_the_prediction():
     assert np.allclose(found.probability, make_predictor(networks, made).prepared(X), atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(3, 6, 8), (1, 5, 6, 8)])
+def test_copies_of_slices_are_not_mirrored_in_depth(shape):
+    """An image has no "z"; a volume looked at slice by slice is predicted without mirroring it."""
+    torch.manual_seed(0)
+    x, network = torch.rand(shape), nn.Conv2d(3, 1, 3, padding=1).eval()
+    made = plan(flips=["x", "z"])
+    made.data.neighbours = len(shape) - 3
+    found = uncertainty([network], x, made)
+    assert found.members == 2
+    assert np.allclose(found.probability, make_predictor([network], made).prepared(x), atol=1e-6)
+
+
 def test_an_ensemble_needs_members():
     with pytest.raises(HilumError, match="at least one network"):
         uncertainty([], X, plan())

@@ -5,7 +5,7 @@ from torch import nn
 
 from hilum.image.image import Image
 from hilum.inference import predictor
-from hilum.inference.predictor import enlarged, make_predictor, pad_to, predict_tensor, quantised
+from hilum.inference.predictor import enlarged, make_predictor, predict_tensor, quantised
 from hilum.planning.plan import DataPlan, InferencePlan, ModelPlan, Plan
 
 
@@ -136,23 +136,6 @@ def test_an_image_goes_through_the_plan_s_preparation():
     settings = plan(channels=3)
     settings.data.downsample = 4
     assert make_predictor([network], settings).image(image).shape == (1, 10, 15)
-
-
-@pytest.mark.parametrize(
-    ("shape", "divisor", "expected"), [((5, 9), 4, (8, 12)), ((8, 8), 4, (8, 8)), ((1, 3), 16, (16, 16))]
-)
-def test_padding_reaches_the_multiple_and_keeps_the_image(shape, divisor, expected):
-    x = torch.rand(1, 2, *shape)
-    found = pad_to(x, divisor)
-    assert found.shape[2:] == expected
-    assert torch.equal(found[:, :, : shape[0], : shape[1]], x)
-    assert found.min() >= 0
-
-
-def test_padding_mirrors_the_image():
-    assert pad_to(torch.arange(5.0).reshape(1, 1, 1, 5), 1).shape == (1, 1, 1, 5)
-    found = pad_to(torch.arange(10.0).reshape(1, 1, 2, 5), 4)[0, 0, 0]
-    assert found.tolist() == [0, 1, 2, 3, 4, 4, 4, 4] or found.tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
 
 
 def test_a_network_says_what_it_must_be_padded_to(network):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hilum.inference.predictor import predict_tensor
 from hilum.models import create
 from hilum.planning.plan import Plan, TrainingPlan
 from hilum.study.splits import Fold, Splits
@@ -105,6 +106,7 @@ def test_the_first_score_decides_and_outputs_are_meaned():
 def test_looks_come_every_epoch_where_they_decide_and_forty_times_where_they_do_not():
     assert look_every(100, 5000, TrainingPlan(batch=10, schedule="plateau")) == 10
     assert look_every(100, 5000, TrainingPlan(batch=10)) == 125
+    assert look_every(100, 5000, TrainingPlan(batch=10, stop_at=0.0)) == 10
     assert look_every(100, 200, TrainingPlan(batch=10)) == 10
 
 
@@ -133,6 +135,16 @@ def test_a_look_at_masks_is_the_mean_over_images_of_any_size():
     ]
     seen = look(network, masks, settings, lambda p, batch: {"dice_A": float(batch.y.mean())})
     assert seen["val_dice_A"] == pytest.approx(1.0)
+
+
+def test_a_look_sees_what_prediction_gives():
+    """Also where an image is padded to what the network takes."""
+    torch.manual_seed(0)
+    settings, network = plan(), create("unet", 1, 1, width=4, depth=3).eval()
+    x, seen = torch.rand(1, 11, 13), []
+    sample = masked_sample("m", x, (x > 0.5).float(), torch.ones(1))
+    look(network, [sample], settings, lambda p, batch: seen.append(p[0]) or {})
+    assert torch.equal(seen[0], predict_tensor(network, x, settings))
 
 
 class Brightest(torch.nn.Module):
@@ -317,3 +329,4 @@ def test_a_training_that_ran_out_of_memory_looks_at_the_same_steps_when_resumed(
 def test_what_held_back_samples_decide_is_named():
     assert watched_for(TrainingPlan()) == []
     assert watched_for(TrainingPlan(keep="best", stop_at=0.0)) == ["training.keep=best", "training.stop_at"]
+    assert watched_for(TrainingPlan(watch=True, stop_loss=0.1)) == ["training.watch=true", "training.stop_loss"]

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from hilum.errors import HilumError
 from hilum.explanation.choice import choose
 from hilum.explanation.features import feature_maps
-from hilum.explanation.forward import cropped, hooked, padded_batch
+from hilum.explanation.hooks import hooked
 from hilum.models.features import feature_layers
+from hilum.models.forward import cropped, padded_batch
 from hilum.training.prepare import resize
 
 LEAST_SIDE = 7

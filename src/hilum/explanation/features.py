@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hilum.explanation.choice import choose
-from hilum.explanation.forward import Hook, cropped, hooked, padded_batch, shrunken
+from hilum.explanation.hooks import Hook, hooked, shrunken
 from hilum.models.features import feature_layers
+from hilum.models.forward import cropped, padded_batch
 
 CHANNELS = 64
 

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hilum.explanation.forward import cropped, padded_batch
 from hilum.image.tiles import tile_starts
+from hilum.models.forward import logits_of
 from hilum.planning.plan import Plan
 from hilum.training.losses import activate
 
@@ -75,16 +75,14 @@ def output_score(
     Of a segmenter the mean probability inside `where` (K, *S), over the whole image where that is empty.
     """
     inside = None if where is None else torch.from_numpy(np.ascontiguousarray(where)).float()
-    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(plan.training.precision)
 
     def score(x: Tensor) -> Tensor:
-        batch = padded_batch(network, x)
-        with torch.inference_mode(), torch.autocast(batch.device.type, half, enabled=half is not None):
-            logits = network(batch)
-        chosen = activate(logits.float(), plan.model.activation)[:, list(outputs)].cpu()
+        with torch.inference_mode():
+            logits = logits_of(network, x, plan.training.precision)
+        chosen = activate(logits, plan.model.activation)[:, list(outputs)].cpu()
         if chosen.ndim == 2:
             return chosen
-        chosen = cropped(chosen, x.shape[2:]).flatten(2)
+        chosen = chosen.flatten(2)
         if inside is None:
             return chosen.mean(2)
         weight = inside.flatten(1)

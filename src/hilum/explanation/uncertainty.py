@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hilum.errors import HilumError
-from hilum.inference.predictor import predict_tensor
+from hilum.inference.predictor import flip_sets, predict_tensor
 from hilum.planning.plan import Plan
-
-_AXES = {"x": -1, "y": -2, "z": -3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +70,11 @@ def uncertainty(networks: Sequence[nn.Module], x: Tensor, plan: Plan) -> Uncerta
 
 def members(networks: Sequence[nn.Module], x: Tensor, plan: Plan) -> Iterator[Tensor]:
     """Probabilities (K, *S) or (K,) of each network for each mirrored copy, turned back."""
-    axes = [_AXES[name] for name in plan.inference.flips]
+    copies = flip_sets(plan, min(x.ndim - 1, plan.data.dims))
     single = plan.model_copy(deep=True)
     single.inference.flips = []
     for network in networks:
-        for chosen in itertools.product((False, True), repeat=len(axes)):
-            flips = [axis for axis, used in zip(axes, chosen, strict=True) if used]
+        for flips in copies:
             with torch.inference_mode():
                 probability = predict_tensor(network, x.flip(flips), single).float()
                 yield (probability.flip(flips) if probability.ndim > 1 else probability).clone()

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hilum.errors import RunError
 from hilum.image.image import Image
 from hilum.image.tiles import blend_window, even_slices, tile_slices
 from hilum.inference.views import moved_copies
+from hilum.models.forward import logits_of
 from hilum.planning.plan import InferencePlan, Plan
 from hilum.training.losses import activate
 from hilum.training.optimisation import channels_last
@@ -127,11 +127,20 @@ def _mirrored(network: Networks, x: Tensor, plan: Plan) -> Tensor:
 
 
 def _one_mirrored(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
-    axes = [_AXES[name] for name in plan.inference.flips if -_AXES[name] <= x.ndim - 2]
-    copies = [flips for count in range(len(axes) + 1) for flips in itertools.combinations(axes, count)]
+    copies = flip_sets(plan, x.ndim - 2)
     at_once = max(1, SLICE_PIXELS // x[:, 0].numel())
     groups = [copies[at : at + at_once] for at in range(0, len(copies), at_once)]
     return torch.stack([_copies(network, x, group, plan) for group in groups]).sum(0) / len(copies)
+
+
+def flip_sets(plan: Plan, dims: int) -> list[tuple[int, ...]]:
+    """Axes to mirror for each copy that the plan averages of an image of so many axes; the first as it is.
+
+    >>> flip_sets(Plan.model_validate({"inference": {"flips": ["x", "z"]}}), 2)
+    [(), (-1,)]
+    """
+    axes = [_AXES[name] for name in plan.inference.flips if -_AXES[name] <= dims]
+    return [flips for count in range(len(axes) + 1) for flips in itertools.combinations(axes, count)]
 
 
 def _copies(network: nn.Module, x: Tensor, copies: Sequence[tuple[int, ...]], plan: Plan) -> Tensor:
@@ -142,30 +151,8 @@ def _copies(network: nn.Module, x: Tensor, copies: Sequence[tuple[int, ...]], pl
 
 
 def _whole(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
-    """One pass over images (B, C, *S), padded by reflection to what the network takes."""
-    device = next(network.parameters()).device
-    shape = x.shape[2:]
-    padded = pad_to(x, int(getattr(network, "divisor", 1)))
-    layout = torch.channels_last if padded.ndim == 4 else torch.channels_last_3d
-    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(plan.training.precision)
-    with torch.autocast(device.type, half, enabled=half is not None):
-        logits = network(padded.to(device).contiguous(memory_format=layout))
-    probability = activate(logits.float(), plan.model.activation).cpu()
-    inside = (slice(None), slice(None), *(slice(0, side) for side in shape))
-    return probability[inside] if probability.ndim > 2 else probability
-
-
-def pad_to(x: Tensor, divisor: int) -> Tensor:
-    """Pad (B, C, *S) at the far ends to multiples of `divisor`, by reflection where it is large enough."""
-    missing = [-side % divisor for side in x.shape[2:]]
-    if not any(missing):
-        return x
-    mode = (
-        "reflect"
-        if all(more < side for more, side in zip(missing, x.shape[2:], strict=True))
-        else "replicate"
-    )
-    return F.pad(x, [end for more in reversed(missing) for end in (0, more)], mode=mode)
+    """One pass over images (B, C, *S)."""
+    return activate(logits_of(network, x, plan.training.precision), plan.model.activation).cpu()
 
 
 def quantised(probability: NDArray[np.float32]) -> NDArray[np.uint8]:

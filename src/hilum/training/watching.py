@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hilum.image.tiles import tile_slices
+from hilum.models.forward import logits_of
 from hilum.planning.plan import Plan, TrainingPlan
 from hilum.training.batches import Batch
 from hilum.training.losses import Wanted, activate, find_loss
@@ -78,8 +78,12 @@ def needs_watching(plan: TrainingPlan) -> bool:
 
 def watched_for(plan: TrainingPlan) -> list[str]:
     """The settings for which held-back samples are looked at, as a user writes them."""
+    return ["training.watch=true"] * plan.watch + decided_by(plan)
+
+
+def decided_by(plan: TrainingPlan) -> list[str]:
+    """The settings by which held-back samples decide something, as a user writes them."""
     wishes = {
-        "training.watch=true": plan.watch,
         "training.schedule=plateau": plan.schedule == "plateau",
         "training.keep=best": plan.keep == "best",
         "training.stop_at": plan.stop_at is not None,
@@ -96,8 +100,7 @@ def epoch_steps(samples: int, plan: TrainingPlan) -> int:
 def look_every(samples: int, steps: int, plan: TrainingPlan) -> int:
     """Steps between two looks: an epoch, or more where nothing is decided and there are very many."""
     epoch = epoch_steps(samples, plan)
-    decides = plan.schedule == "plateau" or plan.keep == "best" or plan.stop_at or plan.stop_loss
-    return epoch if decides else max(epoch, math.ceil(steps / MOST_LOOKS))
+    return epoch if decided_by(plan) else max(epoch, math.ceil(steps / MOST_LOOKS))
 
 
 def steps_beside_looks(
@@ -159,17 +162,8 @@ def _answer(network: nn.Module, samples: Sequence[Sample], plan: Plan) -> tuple[
 
 
 def _logits(network: nn.Module, x: Tensor, plan: Plan) -> Tensor:
-    """Logits (B, K[, *S]) of inputs (B, C, *S), which are padded to what the network takes."""
-    device, divisor = next(network.parameters()).device, int(getattr(network, "divisor", 1))
-    missing = [-side % divisor for side in x.shape[2:]]
-    padded = F.pad(x, [end for more in reversed(missing) for end in (0, more)], mode="replicate")
-    layout = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
-    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(plan.training.precision)
-    with torch.autocast(device.type, half, enabled=half is not None):
-        logits: Tensor = network(padded.to(device).contiguous(memory_format=layout)).float().cpu()
-    if logits.ndim < x.ndim:
-        return logits
-    return logits[(slice(None), slice(None), *(slice(0, side) for side in x.shape[2:]))]
+    """Logits (B, K[, *S]) of inputs (B, C, *S), from a pass like that of prediction."""
+    return logits_of(network, x, plan.training.precision).cpu()
 
 
 def _by_slice(network: nn.Module, sample: Sample, plan: Plan) -> Tensor:

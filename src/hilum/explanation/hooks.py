@@ -1,31 +1,14 @@
-"""One pass of a network over a prepared image, padded to what the network takes."""
+"""Hooks that see what the layers of a network make of a prepared image."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from hilum.inference.predictor import pad_to
-
 Hook = Callable[[nn.Module, object, object], object]
-
-
-def padded_batch(network: nn.Module, x: Tensor) -> Tensor:
-    """Images (B, C, *S) on the network's device, padded by reflection to multiples of its divisor."""
-    padded = pad_to(x, int(getattr(network, "divisor", 1))).to(next(network.parameters()).device)
-    return padded.contiguous(
-        memory_format=torch.channels_last if padded.ndim == 4 else torch.channels_last_3d
-    )
-
-
-def cropped(maps: Tensor, shape: Sequence[int]) -> Tensor:
-    """The first `shape` pixels of each of the last axes: what padding had added is cut away."""
-    lead = maps.ndim - len(shape)
-    return maps[(*[slice(None)] * lead, *(slice(0, side) for side in shape))]
 
 
 def shrunken(shape: Sequence[int], padded: Sequence[int], small: Sequence[int]) -> tuple[int, ...]:
