@@ -5,6 +5,19 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+# What a library may raise on an odd file: work goes on with the next one.
+UNEXPECTED: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 
 class HilumError(ValueError):
     """Base of all errors that Hilum raises on purpose; its text is one clear message for the user.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import hilum
+from hilum.cluster import worker as worker_module
 from hilum.cluster.predict import predict
 from hilum.cluster.session import session
 from hilum.cluster.worker import CaseWorker
@@ -29,11 +30,16 @@ def same_masks(one, other):
         assert np.mean(read_image(path).array == found) > 0.999
 
 
-def test_a_worker_hands_rows_and_files_back_and_outlives_bad_cases(phantom_run, pictures, tmp_path):
+def test_a_worker_hands_rows_and_files_back_and_outlives_bad_cases(
+    phantom_run, pictures, tmp_path, monkeypatch
+):
     content = export(phantom_run, tmp_path / "run.zip").path.read_bytes()
     worker = CaseWorker(content, "cpu", 1, Delivery(tmp_path, overlays=False))
     bad = worker.predict(Case("bad", Source(tmp_path / "nothing.png")))
     assert "no such file" in bad.error
+    with monkeypatch.context() as odd:
+        odd.setattr(worker_module, "predict_one", lambda *_: [].shape)
+        assert "AttributeError" in worker.predict(Case("odd", Source(pictures[0]))).error
     good = worker.predict(Case("good", Source(pictures[0])))
     assert good.error is None
     assert {row["case"] for row in good.summary["measurements"]} == {"good"}

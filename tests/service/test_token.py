@@ -31,8 +31,8 @@ def test_elsewhere_than_on_loopback_a_token_is_made_and_asked_for(phantom_run, t
 
 
 def test_limits_are_checked():
-    with pytest.raises(HilumError, match="above zero"):
-        Limits(seconds=0)
+    with pytest.raises(HilumError, match="upload_bytes is 0; it must be above zero"):
+        Limits(upload_bytes=0)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 import json
 
 import numpy as np
+import pytest
 
+from hilum.errors import HilumError
+from hilum.studio import drawn
 from hilum.studio.api import describe
-from hilum.studio.drawn import exported
+from hilum.studio.drawn import exported, imported
 from hilum.studio.journal import Stroke
 from hilum.studio.spans import spans_of
 
@@ -27,3 +30,10 @@ def test_images_with_infinite_or_no_values_are_described(tmp_path, desk_of):
     found = [describe(desk, name) for name in "ab"]
     json.dumps(found, allow_nan=False)
     assert [list(one["range"]) for one in found] == [[0.5, 0.5], [0.0, 0.0]]
+
+
+def test_a_file_that_is_too_large_says_how_to_go_on(tmp_path, write, desk_of, monkeypatch):
+    monkeypatch.setattr(drawn, "LIMIT_BYTES", 2_000_000)
+    desk = desk_of(write(tmp_path / "s", {"images/a.png": 0}))
+    with pytest.raises(HilumError, match=r"has 3 MB, up to 2 MB are taken; split it"):
+        imported(desk, "a", b" " * 3_000_000)

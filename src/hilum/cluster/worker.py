@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from hilum import tasks
-from hilum.errors import HilumError
+from hilum.errors import UNEXPECTED, HilumError
 from hilum.exchange.bundle import unpack
 from hilum.study.study import Case
 from hilum.tasks.task import Delivery
@@ -21,8 +21,6 @@ from hilum.verbs.huge import Blocks, forget
 from hilum.verbs.predict import load_predictor, predict_one
 
 logger = logging.getLogger(__name__)
-# What a library may raise on an odd file; the worker goes on to the next one.
-UNEXPECTED = (RuntimeError, MemoryError, ValueError, TypeError, OSError, ArithmeticError, LookupError)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not value > 0:
-                raise HilumError(f"--{name.replace('_', '-')} {value}: must be above zero")
+                raise HilumError(f"limits of a service: {name} is {value}; it must be above zero")
 
 
 def is_loopback(host: str) -> bool:

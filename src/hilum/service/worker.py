@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
+from hilum.errors import UNEXPECTED
 from hilum.inference.predictor import Predictor
 from hilum.service.answers import Answer, RefusedError, Seen, answer_of, predict_together, read_upload
 from hilum.service.limits import Limits
@@ -20,9 +21,6 @@ from hilum.service.metrics import Metrics
 from hilum.training.run import Run
 
 logger = logging.getLogger(__name__)
-# What a library may raise on an odd image; the thread has to outlive it.
-UNEXPECTED = (RuntimeError, MemoryError, ValueError, TypeError, OSError, ArithmeticError, LookupError)
-UNEXPECTED += (AttributeError, AssertionError)  # type: ignore[assignment]
 JOIN_S = 10.0
 STOPPING = "the service is stopping"
 _FAILED = "the prediction failed; the log of the service says why"

@@ -52,7 +52,8 @@ def imported(desk: Desk, name: str, content: bytes) -> dict[str, int]:
         raise HilumError(f"{name}: is a volume; GeoJSON holds outlines of flat images")
     if len(content) > LIMIT_BYTES:
         raise HilumError(
-            f"this file is larger than {LIMIT_BYTES // 10**6} MB; draw its masks with hilum import"
+            f"this file has {len(content) // 10**6} MB, up to {LIMIT_BYTES // 10**6} MB are taken; "
+            "split it into files of fewer shapes, and take them one after the other"
         )
     with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
         path = Path(folder) / "drawn.geojson"
