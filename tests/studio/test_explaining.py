@@ -110,6 +110,14 @@ def test_volumes_are_explained_slice_by_slice_where_networks_look_at_slices(own_
     assert explaining.place_in(own_run, (20, 96, 128), 1, 7) is None
 
 
+def test_maps_of_grad_cam_are_by_target_and_those_of_a_layer_by_channel(own_run):
+    outputs = own_run.plan.data.outputs
+    assert explaining.which_map(own_run, explaining.GRADCAM, outputs[1], 7) == 1
+    assert explaining.which_map(own_run, "encoder.0", "", 7) == 7
+    with pytest.raises(HilumError, match=f"the model knows {outputs[0]}, .*not nowhere"):
+        explaining.which_map(own_run, explaining.GRADCAM, "nowhere", 0)
+
+
 def test_the_worker_is_asked_once_and_what_it_could_not_do_is_told(own_run, phantom_study, monkeypatch):
     desk = open_desk(phantom_study, own_run.folder.parent)
     begun = []

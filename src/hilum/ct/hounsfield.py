@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.errors import PlanError
 from hilum.image.image import Image
 
 AIR_HU = -1000
 LOWEST_HU = -1024
 HIGHEST_HU = 3071
-# What scanners write outside the scan circle, with and without the intercept applied to it.
-PADDING_HU = (-2000, -2048, -3024)
-# A scanner's noise reaches a little below air; nothing real lies below this.
+# A scanner's noise reaches a little below air; nothing real lies below this, only what scanners write
+# outside the scan circle: -2000, with the intercept applied to it -3024, or -2048.
 _NO_TISSUE_HU = -1200
 
-WINDOWS: dict[str, tuple[float, float]] = {
+# Lower and upper HU as radiologists set them: centre and width -600 and 1500, 40 and 400, 400 and 1800.
+WINDOWS: Mapping[str, tuple[float, float]] = {
     "lung": (-1350.0, 150.0),
-    "mediastinum": (-160.0, 240.0),
-    "bone": (-450.0, 1050.0),
+    "soft tissue": (-160.0, 240.0),
+    "bone": (-500.0, 1300.0),
 }
-
-
-def clean(image: Image, low: float = LOWEST_HU, high: float = HIGHEST_HU) -> Image:
-    """The same image with padding turned to air and values clipped to `low` .. `high` HU, in its own type.
-
-    >>> clean(Image(np.array([[[-2048, -1030, 40, 30000]]], np.int16))).array.ravel().tolist()
-    [-1000, -1024, 40, 3071]
-    """
-    return image.with_array(clean_array(image.array, low, high))
 
 
 def clean_array(array: NDArray[Any], low: float = LOWEST_HU, high: float = HIGHEST_HU) -> NDArray[Any]:
     """Clean an array of any shape: values below -1200 HU (padding too) become air, the rest is clipped.
 
     The type stays; limits that it cannot hold, as unsigned ones cannot hold air, clip nothing.
+
+    >>> clean_array(np.array([-2048, -1030, 40, 30000], np.int16)).tolist()
+    [-1000, -1024, 40, 3071]
     """
     if array.dtype.kind in "iu":
         room = np.iinfo(array.dtype)
@@ -48,21 +42,10 @@ def clean_array(array: NDArray[Any], low: float = LOWEST_HU, high: float = HIGHE
     return cleaned
 
 
-def window(name: str) -> tuple[float, float]:
-    """Lower and upper HU of a named window. Raises PlanError naming the windows there are.
-
-    >>> window("lung")
-    (-1350.0, 150.0)
-    """
-    if name not in WINDOWS:
-        raise PlanError(f"window {name!r} is not known; allowed are {', '.join(WINDOWS)}")
-    return WINDOWS[name]
-
-
 def windowed(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float32]:
     """Values of any shape scaled so that the window's lower limit is 0 and its upper 1, clipped.
 
-    >>> windowed(np.array([-2000, -600, 900], np.int16), window("lung")).tolist()
+    >>> windowed(np.array([-2000, -600, 900], np.int16), WINDOWS["lung"]).tolist()
     [0.0, 0.5, 1.0]
     """
     low, high = limits

@@ -64,7 +64,7 @@ def lung_mask(image: Image) -> Lungs:
     if inner.any() and not airways.any():
         trouble = (*trouble, "no trachea was found: if it is in the scan, it is part of the lungs here")
     sides, more = _two_lungs(inner & ~airways, step, left_end(image))
-    closed = _closed(sides, step, coarse, airways)
+    closed = _closed(sides, step, airways)
     full = _enlarge(closed, image.shape, factors)
     return _measured(full, spacing, (*doubts(image), *trouble, *more), image)
 
@@ -166,9 +166,7 @@ def _taken_apart(joined: Mask, spacing: NDArray[np.float64]) -> tuple[Mask, Mask
     return None
 
 
-def _closed(
-    sides: NDArray[np.uint8], spacing: NDArray[np.float64], hu: Volume, airways: Mask
-) -> NDArray[np.uint8]:
+def _closed(sides: NDArray[np.uint8], spacing: NDArray[np.float64], airways: Mask) -> NDArray[np.uint8]:
     """Each lung closed by a ball, so that wall nodules and vessels lie inside, and its holes filled."""
     closed = np.zeros_like(sides)
     pad = np.ceil(_CLOSING_MM / spacing).astype(int) + 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hilum.ct.coordinates import direction_of, spacing_mm, world_to_voxel
-from hilum.ct.hounsfield import window, windowed
+from hilum.ct.hounsfield import WINDOWS, windowed
 from hilum.ct.lungs import LEFT, RIGHT, Lungs
 from hilum.image.image import Image
 
@@ -43,7 +43,7 @@ def three_planes(
     reach = size_mm if size_mm is not None else float((spacing_mm(image) * image.shape).max())
     middle = at if size_mm is not None else (np.asarray(image.shape) - 1) / 2
     cuts = [
-        _cut(image, plane, at, middle, reach, pixels, outlines, limits or window("lung"))
+        _cut(image, plane, at, middle, reach, pixels, outlines, limits or WINDOWS["lung"])
         for plane in range(3)
     ]
     return cuts[0], cuts[1], cuts[2]
@@ -89,7 +89,7 @@ def lung_montage(image: Image, lungs: Lungs, *, count: int = 8, columns: int = 4
         for share in (np.arange(number) + 0.5) / number:
             at = middle.copy()
             at[plane] = low[plane] + share * (high[plane] - low[plane])
-            tiles.append(_cut(image, plane, at, middle, reach, pixels, sides, window("lung"), tint=True))
+            tiles.append(_cut(image, plane, at, middle, reach, pixels, sides, WINDOWS["lung"], tint=True))
     return montage(tiles, columns)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
+from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 
+from hilum.ct.hounsfield import WINDOWS
 from hilum.errors import HilumError
 from hilum.image.colours import target_colour
 from hilum.studio import explaining, layers, pictures
@@ -127,7 +131,7 @@ def describe(desk: Desk, name: str) -> dict[str, Any]:
         "unit": image.spacing.unit,
         "window": [window.low, window.high] if window else None,
         "range": pictures.value_range(image.array),
-        "presets": pictures.CT_PRESETS if pictures.looks_like_ct(image) else {},
+        "presets": WINDOWS if pictures.looks_like_ct(image) else {},
         "tile": pictures.TILE,
         "targets": [
             {
@@ -227,33 +231,18 @@ def _add_masks(router: APIRouter, desk: Desk) -> None:
 
 
 def _add_layers(router: APIRouter, desk: Desk) -> None:
-    def answer_on(case: str) -> layers.Source:
-        source = layers.source_of(desk.run, case)
-        if source is None:
-            raise HilumError(
-                f"{case}: no model has predicted it yet; train, or rank the images under What next"
-            )
-        return source
-
-    def whole(case: str, target: str, axis: int, index: int) -> Any:
-        shape = desk.images.get(case).shape
-        sides = shape if len(shape) == 2 else tuple(side for at, side in enumerate(shape) if at != axis)
-        values = layers.probability_plane(answer_on(case), case, target, shape, axis, index)
-        return layers.full_plane(values, (sides[0], sides[1]))
-
     @router.get("/prediction")
     @answering
     def prediction(case: str, target: str, axis: int = 0, index: int = 0) -> Any:
-        shape = desk.images.get(case).shape
-        mask = layers.predicted_plane(answer_on(case), case, target, shape, axis, index)
-        return Response(to_bytes(spans_of(mask)), media_type="application/octet-stream", headers=NEVER)
+        shape, source = desk.images.get(case).shape, layers.answer_on(desk.run, case)
+        return _as_spans(layers.predicted_plane(source, case, target, shape, axis, index))
 
     @router.get("/uncertainty")
     @answering
     def uncertainty(case: str, target: str, axis: int = 0, index: int = 0) -> Any:
-        shape = desk.images.get(case).shape
-        values = layers.probability_plane(answer_on(case), case, target, shape, axis, index)
-        return Response(pictures.png(layers.entropy_plane(values)), media_type="image/png", headers=NEVER)
+        shape, source = desk.images.get(case).shape, layers.answer_on(desk.run, case)
+        values = layers.probability_plane(source, case, target, shape, axis, index)
+        return _as_png(layers.entropy_plane(values))
 
     @router.get("/explained")
     @answering
@@ -266,22 +255,15 @@ def _add_layers(router: APIRouter, desk: Desk) -> None:
         index: int = 0,
     ) -> Any:
         shape, run = desk.images.get(case).shape, desk.run
-        place = explaining.place_in(run, shape, axis, index) if run is not None else 0
+        place = explaining.place_in(run, shape, axis, index)
         if place is None:
             return Response(status_code=204)
         path = explaining.ask(desk, case, what, place)
         if path is None:
             return JSONResponse({"working": True}, 202, headers=NEVER)
-        outputs = explaining.explains(run)
-        if what == explaining.GRADCAM:
-            if of not in outputs:
-                raise HilumError(f"the model knows {', '.join(outputs)}, not {of[:60]}")
-            channel = outputs.index(of)
-        values = explaining.map_plane(path, channel, shape, axis, index)
-        layers_known = json.dumps(explaining.known_layers(run))
-        return Response(
-            pictures.png(values), media_type="image/png", headers={**NEVER, "X-Layers": layers_known}
-        )
+        at = explaining.which_map(run, what, of, channel)
+        known = {"X-Layers": json.dumps(explaining.known_layers(run))}
+        return _as_png(explaining.map_plane(path, at, shape, axis, index), known)
 
     @router.get("/region")
     @answering
@@ -296,22 +278,25 @@ def _add_layers(router: APIRouter, desk: Desk) -> None:
         right: int | None = None,
         level: float = 0.5,
     ) -> Any:
-        values = whole(case, target, axis, index)
-        if bottom is not None and right is not None:
-            found = layers.region_in(values, (y, x, bottom, right), level)
-        else:
-            found = layers.region_at(values, (y, x), level)
-        return Response(to_bytes(spans_of(found)), media_type="application/octet-stream", headers=NEVER)
+        shape, source = desk.images.get(case).shape, layers.answer_on(desk.run, case)
+        values = layers.full_plane(source, case, target, shape, axis, index)
+        end = (bottom, right) if bottom is not None and right is not None else None
+        return _as_spans(layers.region(values, (y, x), end, level))
 
     @router.get("/wand")
     @answering
     def wand(case: str, y: int, x: int, tolerance: float = 12, axis: int = 0, index: int = 0) -> Any:
         image = desk.images.get(case)
         picture = pictures.shown(pictures.plane(image, axis, index), pictures.natural_window(image))
-        if not (0 <= y < picture.shape[0] and 0 <= x < picture.shape[1]):
-            raise HilumError("this is beside the image")
-        found = layers.flooded(picture, (y, x), tolerance)
-        return Response(to_bytes(spans_of(found)), media_type="application/octet-stream", headers=NEVER)
+        return _as_spans(layers.flooded(picture, (y, x), tolerance))
+
+
+def _as_spans(mask: NDArray[np.bool_]) -> Response:
+    return Response(to_bytes(spans_of(mask)), media_type="application/octet-stream", headers=NEVER)
+
+
+def _as_png(picture: pictures.Pixels, more: Mapping[str, str] | None = None) -> Response:
+    return Response(pictures.png(picture), media_type="image/png", headers={**NEVER, **(more or {})})
 
 
 def _add_files(router: APIRouter, desk: Desk) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hilum.errors import HilumError
 from hilum.image.readers import read_image
-from hilum.scoring.bootstrap import interval_of_totals
+from hilum.scoring.bootstrap import interval
 from hilum.scoring.overlap import overlap
 from hilum.studio.rounds import case_scores
 from hilum.studio.view import View
@@ -102,10 +102,9 @@ def changes(found: Sequence[Pair]) -> list[Change]:
     result = []
     for target in dict.fromkeys(pair.target for pair in found):
         chosen = [pair for pair in found if pair.target == target]
-        rows = [[pair.after - pair.before, 1.0] for pair in chosen]
-        interval = interval_of_totals(rows, [pair.group for pair in chosen], lambda t: t[:, 0] / t[:, 1])
+        bounds = interval([pair.after - pair.before for pair in chosen], [pair.group for pair in chosen])
         before, after = (float(np.mean([getattr(p, name) for p in chosen])) for name in ("before", "after"))
-        result.append(Change(target, len(chosen), before, after, interval))
+        result.append(Change(target, len(chosen), before, after, bounds))
     return result
 
 

@@ -212,8 +212,21 @@ def _scaled(values: NDArray[Any]) -> Map:
     return np.asarray(np.rint(255 * share), np.uint8)
 
 
-def place_in(run: Run, shape: Sequence[int], axis: int, index: int) -> int | None:
+def which_map(run: Run | None, what: str, of: str, channel: int) -> int:
+    """Which map of a file: of Grad-CAM that of the target or class `of`, of a layer that of a channel.
+
+    Raises HilumError where the model does not know the target or class.
+    """
+    if what != GRADCAM:
+        return channel
+    outputs = explains(run)
+    if of not in outputs:
+        raise HilumError(f"the model knows {', '.join(outputs)}, not {of[:60]}")
+    return outputs.index(of)
+
+
+def place_in(run: Run | None, shape: Sequence[int], axis: int, index: int) -> int | None:
     """Which maps to ask for: those of a slice where networks look at slices; None where there are none."""
-    if not by_slice(run, len(shape)):
+    if run is None or not by_slice(run, len(shape)):
         return 0
     return index if axis == 0 else None

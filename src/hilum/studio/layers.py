@@ -38,6 +38,14 @@ def source_of(run: Run | None, case: str) -> Source | None:
     return None
 
 
+def answer_on(run: Run | None, case: str) -> Source:
+    """The same. Raises HilumError where there is none."""
+    source = source_of(run, case)
+    if source is None:
+        raise HilumError(f"{case}: no model has predicted it yet; train, or rank the images under What next")
+    return source
+
+
 def probability_plane(
     source: Source, case: str, target: str, shape: tuple[int, ...], axis: int, index: int
 ) -> NDArray[np.uint8]:
@@ -52,11 +60,15 @@ def probability_plane(
     return np.asarray(plane_of(values, axis, near))
 
 
-def full_plane(values: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """A plane (Y', X') of 0 to 255 at full size, as masks are decided on."""
+def full_plane(
+    source: Source, case: str, target: str, shape: tuple[int, ...], axis: int, index: int
+) -> NDArray[np.uint8]:
+    """Probabilities (Y, X) of a plane, 0 to 255, at full size, as masks are decided on."""
     from hilum.inference.predictor import enlarged
 
-    return values if values.shape == shape else enlarged(values[None], shape)[0]
+    sides = shape if len(shape) == 2 else tuple(side for at, side in enumerate(shape) if at != axis)
+    values = probability_plane(source, case, target, shape, axis, index)
+    return values if values.shape == sides else enlarged(values[None], sides)[0]
 
 
 def threshold_of(source: Source, case: str, target: str) -> float:
@@ -72,8 +84,7 @@ def predicted_plane(
     path = _mask_file(source, case, target)
     if path is not None:
         return np.asarray(plane_of(read_image(path).array[0], axis, index) > 0)
-    sides = shape if len(shape) == 2 else tuple(side for at, side in enumerate(shape) if at != axis)
-    values = full_plane(probability_plane(source, case, target, shape, axis, index), (sides[0], sides[1]))
+    values = full_plane(source, case, target, shape, axis, index)
     return np.asarray(values >= 255 * threshold_of(source, case, target))
 
 
@@ -93,6 +104,13 @@ def entropy_plane(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     share = np.clip(np.arange(256) / 255, 1e-9, 1 - 1e-9)
     table = -(share * np.log2(share) + (1 - share) * np.log2(1 - share))
     return np.rint(255 * table).astype(np.uint8)[values]
+
+
+def region(
+    values: NDArray[np.uint8], start: tuple[int, int], end: tuple[int, int] | None, level: float
+) -> NDArray[np.bool_]:
+    """What is probable around a point (y, x), or in the box from there to `end`."""
+    return region_at(values, start, level) if end is None else region_in(values, (*start, *end), level)
 
 
 def region_at(values: NDArray[np.uint8], point: tuple[int, int], level: float) -> NDArray[np.bool_]:
@@ -131,7 +149,12 @@ def region_in(values: NDArray[np.uint8], box: tuple[int, int, int, int], level: 
 
 
 def flooded(values: NDArray[np.generic], point: tuple[int, int], tolerance: float) -> NDArray[np.bool_]:
-    """The connected region of alike pixels of a picture (Y, X, 3) around (y, x); tolerance 0 to 255."""
+    """The connected region of alike pixels of a picture (Y, X, 3) around (y, x); tolerance 0 to 255.
+
+    Raises HilumError where the point is beside the picture.
+    """
     from skimage.segmentation import flood
 
+    if not (0 <= point[0] < values.shape[0] and 0 <= point[1] < values.shape[1]):
+        raise HilumError("this is beside the image")
     return np.asarray(flood(np.asarray(values).astype(np.float32).mean(-1), point, tolerance=tolerance), bool)

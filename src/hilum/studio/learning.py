@@ -11,7 +11,7 @@ import numpy as np
 
 from hilum.errors import HilumError, RunError
 from hilum.files import read_json, write_json
-from hilum.scoring.bootstrap import interval_of_totals
+from hilum.scoring.bootstrap import interval
 from hilum.studio.rounds import case_scores
 from hilum.study.splits import Fold, Splits, write_splits
 from hilum.study.study import Study
@@ -116,18 +116,14 @@ def curve_of(scores: Sequence[tuple[float, Mapping[str, float]]], groups: Mappin
         Point(
             images,
             float(np.mean([found[name] for name in shared])),
-            _interval([found[n] for n in shared], names),
+            interval([found[name] for name in shared], names),
         )
         for images, found in scores
     )
     (few, before), (many, after) = scores[-2:]
     doublings = max(np.log2(many / few), 1e-9) if few and many > few else 1.0
     gains = [(after[name] - before[name]) / doublings for name in shared]
-    return Curve(points, float(np.mean(gains)), _interval(gains, names))
-
-
-def _interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
-    return interval_of_totals([[value, 1.0] for value in values], groups, lambda t: t[:, 0] / t[:, 1])
+    return Curve(points, float(np.mean(gains)), interval(gains, names))
 
 
 def _plain(curve: Curve) -> dict[str, Any]:

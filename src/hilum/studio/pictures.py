@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.ct.hounsfield import WINDOWS
 from hilum.errors import HilumError
 from hilum.image.colours import target_colour, to_display
 from hilum.image.image import Image
@@ -21,7 +22,6 @@ from hilum.studio.journal import plane_of
 TILE = 512
 LIMIT_BYTES = 600_000_000
 THUMBNAIL = 320
-CT_PRESETS = {"lung": (-1350.0, 150.0), "soft tissue": (-160.0, 240.0), "bone": (-500.0, 1300.0)}
 Pixels = NDArray[np.uint8]
 Stamp = tuple[int, ...]
 
@@ -99,7 +99,7 @@ def natural_window(image: Image) -> Window | None:
     if array.dtype == np.uint8:
         return Window(0.0, 255.0)
     if looks_like_ct(image):
-        return Window(*CT_PRESETS["lung"])
+        return Window(*WINDOWS["lung"])
     values = array.reshape(-1)[:: max(1, array.size // 500_000)]
     values = values[np.isfinite(values)]
     if not values.size:

@@ -57,7 +57,7 @@ def next_name(runs: Path) -> str:
 
 
 def current_run(runs: Path) -> Run | None:
-    """The model in use: the one that was chosen, else the last that is done; None without any."""
+    """The model in use: the one that was chosen, else the first that is done; None without any."""
     done = {one.name: one.run for one in all_rounds(runs) if one.state == "done"}
     path = runs / CURRENT
     if path.is_file():

@@ -35,11 +35,6 @@ def told() -> Iterator[None]:
         ui.notify(str(error), type="negative", multi_line=True, timeout=12_000, close_button="Close")
 
 
-def chip(text: str, kind: str = "") -> None:
-    """A small word with a rim."""
-    ui.label(text).classes(f"chip {kind}")
-
-
 def figure(value: str, label: str) -> None:
     """A number with what it says."""
     with ui.element("div").classes("figure"):

@@ -109,13 +109,13 @@ def _measurements(desk: Desk, one: Round | None) -> None:
                     rows = await aside(lambda: measured(desk.view, folder))
                 body.clear()
                 with body:
-                    _table(desk, with_folders(desk.view, rows), text)
+                    _table(with_folders(desk.view, rows), text)
 
         source.on_value_change(load)
         ui.timer(0.05, load, once=True)
 
 
-def _table(desk: Desk, rows: list[dict[str, Any]], text: ui.input) -> None:
+def _table(rows: list[dict[str, Any]], text: ui.input) -> None:
     groups, numbers = columns_of(rows)
     if not rows or not numbers:
         ui.label("Nothing is measured: there is no mask.").classes("soft")
