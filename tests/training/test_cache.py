@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from hilum.planning.plan import Plan
 from hilum.study.open import open_study
 from hilum.training import gather
-from hilum.training.cache import fingerprint, read_cache, size_of, worth_keeping, write_cache
+from hilum.training.cache import digest_of, read_cache, size_of, worth_keeping, write_cache
 from hilum.training.gather import gather_kept, gather_samples
 from hilum.training.samples import labelled_sample
 
@@ -54,9 +54,9 @@ def same(first, second):
 
 def test_what_is_kept_comes_back_bit_by_bit(study, plan, tmp_path):
     samples = gather_samples(study.cases, plan)
-    print_ = fingerprint(study.cases, plan)
-    write_cache(tmp_path / "cache", samples, print_)
-    found = read_cache(tmp_path / "cache", print_)
+    digest = digest_of(study.cases, plan)
+    write_cache(tmp_path / "cache", samples, digest)
+    found = read_cache(tmp_path / "cache", digest)
     same(samples, found)
     assert size_of(samples) == 5 * 2 * 12 * 10 * 4
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["samples.json", "samples.npy"]
@@ -69,20 +69,20 @@ def test_labels_and_weights_come_back(tmp_path):
     same({"a": (sample,), "b": ()}, read_cache(tmp_path, "x"))
 
 
-def test_the_fingerprint_follows_files_and_data_plan(study, plan):
-    before = fingerprint(study.cases, plan)
-    assert fingerprint(study.cases, plan) == before
+def test_the_digest_follows_files_and_data_plan(study, plan):
+    before = digest_of(study.cases, plan)
+    assert digest_of(study.cases, plan) == before
     other = plan.model_copy(deep=True)
     other.training.batch = 17
-    assert fingerprint(study.cases, other) == before
+    assert digest_of(study.cases, other) == before
     other.data.downsample = 1
-    assert fingerprint(study.cases, other) != before
-    assert fingerprint(study.cases[1:], plan) != before
+    assert digest_of(study.cases, other) != before
+    assert digest_of(study.cases[1:], plan) != before
     moved = dataclasses.replace(study.cases[0], masks={})
-    assert fingerprint((moved, *study.cases[1:]), plan) != before
+    assert digest_of((moved, *study.cases[1:]), plan) != before
     path = study.cases[0].image.path
     os.utime(path, ns=(1, 1))
-    assert fingerprint(study.cases, plan) != before
+    assert digest_of(study.cases, plan) != before
 
 
 def test_a_changed_mask_is_read_again(study, plan, tmp_path, monkeypatch):
@@ -94,7 +94,7 @@ def test_a_changed_mask_is_read_again(study, plan, tmp_path, monkeypatch):
     name = study.cases[0].name
     assert float(second[name][0].stack[1].mean()) == 1
     assert not torch.equal(first[name][0].stack, second[name][0].stack)
-    same(second, read_cache(tmp_path / "cache", fingerprint(study.cases, plan)))
+    same(second, read_cache(tmp_path / "cache", digest_of(study.cases, plan)))
 
 
 def test_a_cache_that_fits_is_used_without_decoding(study, plan, tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ INDEX_BYTES = 512_000_000
 Samples = Mapping[str, Sequence[Sample]]
 
 
-def fingerprint(cases: Sequence[Case], plan: Plan) -> str:
+def digest_of(cases: Sequence[Case], plan: Plan) -> str:
     """A digest of everything that samples are made from: files with size and time, masks, the data plan."""
     parts = [str(VERSION), plan.task, json.dumps(plan.data.model_dump(mode="json"), sort_keys=True)]
     for case in cases:
@@ -74,8 +74,8 @@ def size_of(samples: Samples) -> int:
     return sum(sample.stack.numel() * 4 for found in samples.values() for sample in found)
 
 
-def write_cache(folder: Path, samples: Samples, print_: str) -> None:
-    """Write samples with the fingerprint of their inputs. Raises HilumError where the disk refuses."""
+def write_cache(folder: Path, samples: Samples, digest: str) -> None:
+    """Write samples with the digest of their inputs. Raises HilumError where the disk refuses."""
     index, data = folder / "samples.json", folder / "samples.npy"
     index.unlink(missing_ok=True)
     flat = [sample for found in samples.values() for sample in found]
@@ -93,7 +93,7 @@ def write_cache(folder: Path, samples: Samples, print_: str) -> None:
         handle.flush()
     by_case = {name: len(found) for name, found in samples.items()}
     write_json(
-        index, {"version": VERSION, "fingerprint": print_, "values": at, "cases": by_case, "samples": entries}
+        index, {"version": VERSION, "fingerprint": digest, "values": at, "cases": by_case, "samples": entries}
     )
 
 
@@ -116,14 +116,14 @@ def _own_centres(sample: Sample) -> list[Any] | None:
     return [list_.tolist() for list_ in sample.centres] if len(sample.shape) == 3 else None
 
 
-def read_cache(folder: Path, print_: str) -> dict[str, tuple[Sample, ...]] | None:
+def read_cache(folder: Path, digest: str) -> dict[str, tuple[Sample, ...]] | None:
     """The samples of a cache, memory-mapped; None where there is none, or its inputs or plan have changed."""
     index = folder / "samples.json"
     if not index.is_file():
         return None
     try:
         content = read_json(index, INDEX_BYTES)
-        if content["version"] != VERSION or content["fingerprint"] != print_:
+        if content["version"] != VERSION or content["fingerprint"] != digest:
             logger.info("images or plan have changed: the images are read again")
             return None
         with NUMPY_HEADER:

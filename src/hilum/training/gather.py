@@ -13,7 +13,7 @@ from hilum.planning.device import free_memory_bytes
 from hilum.planning.plan import Plan
 from hilum.study.masks import read_case_image
 from hilum.study.study import Case
-from hilum.training.cache import Samples, fingerprint, read_cache, size_of, worth_keeping, write_cache
+from hilum.training.cache import Samples, digest_of, read_cache, size_of, worth_keeping, write_cache
 from hilum.training.samples import Sample
 from hilum.training.space import smaller_images
 
@@ -47,13 +47,13 @@ def gather_samples(
 
 def gather_kept(cases: Sequence[Case], plan: Plan, folder: Path) -> dict[str, tuple[Sample, ...]]:
     """The same from the cache in `folder` where it fits inputs and plan; kept there for the next time."""
-    print_ = fingerprint(cases, plan)
-    found = read_cache(folder, print_)
+    digest = digest_of(cases, plan)
+    found = read_cache(folder, digest)
     if found is not None:
         return found
     started = time.perf_counter()
     gathered = gather_samples(cases, plan)
-    keep_samples(gathered, print_, folder, time.perf_counter() - started)
+    keep_samples(gathered, digest, folder, time.perf_counter() - started)
     return gathered
 
 
@@ -62,13 +62,13 @@ def keeping_s(gathered: Samples) -> float:
     return size_of(gathered) / WRITTEN_BYTES_S
 
 
-def keep_samples(gathered: Samples, print_: str, folder: Path, decoding_s: float) -> None:
+def keep_samples(gathered: Samples, digest: str, folder: Path, decoding_s: float) -> None:
     """Write a cache where it pays, and say why."""
     size = size_of(gathered)
     why = worth_keeping(len(gathered), decoding_s, size, folder)
     if why:
         try:
-            write_cache(folder, gathered, print_)
+            write_cache(folder, gathered, digest)
         except HilumError as error:
             logger.warning("prepared images are not kept: %s", error)
             return

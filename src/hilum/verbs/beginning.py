@@ -21,7 +21,7 @@ from hilum.planning.planner import Wishes, line_folds, make_plan
 from hilum.study.splits import Splits, cases_in, read_splits
 from hilum.study.study import Study
 from hilum.training.budget import MOST_FOLLOWED, count_steps, time_after, with_less_time, with_steps
-from hilum.training.cache import Samples, fingerprint
+from hilum.training.cache import Samples, digest_of
 from hilum.training.contradictions import reconciled
 from hilum.training.fitting import fitted_to_memory
 from hilum.training.gather import gather_samples, keep_samples, keeping_s
@@ -64,7 +64,7 @@ def begin(study: Study, out: Path, wishes: Wishes, options: Options, started: fl
     remaining = (plan.training.minutes or 0) * 60 - (time.perf_counter() - started)
     plan = _timed(plan, samples, splits, options, remaining - reserve)
     run = start_run(out, plan, study, splits, _notes(study, options))
-    keep_samples(gathered, fingerprint(needed, plan), run.cache, decoding_s)
+    keep_samples(gathered, digest_of(needed, plan), run.cache, decoding_s)
     return run, samples
 
 
