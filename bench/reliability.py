@@ -51,9 +51,9 @@ def start(words: list[str], told: Path) -> int:
         os.dup2(handle.fileno(), 1)
         os.dup2(handle.fileno(), 2)
     from hilum import cli
-    from hilum.training import loop
+    from hilum.training import companions
 
-    loop.STATE_EVERY_S, loop.STATE_SHARE = EVERY_S, 1.0
+    companions.STATE_EVERY_S, companions.STATE_SHARE = EVERY_S, 1.0
     sys.argv = ["hilum", *words]
     code = 1
     try:

@@ -15,12 +15,12 @@ import pytest
 
 import hilum
 from hilum.errors import HilumError, RunError, TrainingError
-from hilum.training import loop, space
+from hilum.training import companions, space
 
 CHILD = """
 import sys
-from hilum.training import loop
-loop.STATE_EVERY_S, loop.STATE_SHARE = 0.2, 1.0
+from hilum.training import companions
+companions.STATE_EVERY_S, companions.STATE_SHARE = 0.2, 1.0
 from hilum.cli import main
 main()
 """
@@ -253,8 +253,8 @@ def test_images_that_vanish_are_told_and_the_run_goes_on_when_they_are_back(phan
 
 
 def test_states_take_their_share_of_the_time_and_no_more():
-    assert loop.STATE_SHARE <= 0.05
-    assert loop.STATE_EVERY_S <= 60
+    assert companions.STATE_SHARE <= 0.05
+    assert companions.STATE_EVERY_S <= 60
 
 
 def peak_mib(command):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hilum.errors import RunError, TrainingError
-from hilum.training import loop, skipping
+from hilum.training import companions, loop, skipping
 from hilum.training.loop import train_fold
 
 
@@ -120,14 +120,14 @@ def test_a_finished_state_trains_no_further(trainer, tmp_path):
 
 
 def test_the_state_is_saved_now_and_then(trainer, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "STATE_SHARE", 1.0)
-    keeper = loop._StateKeeper(tmp_path / "s.safetensors")
+    monkeypatch.setattr(companions, "STATE_SHARE", 1.0)
+    keeper = companions.StateKeeper(tmp_path / "s.safetensors")
     keeper.last -= 100
     made = trainer()
-    keeper.keep(made, lambda: loop.TrainingState(step=1))
+    keeper.keep(made, lambda: companions.TrainingState(step=1))
     assert (tmp_path / "s.safetensors").is_file()
     changed = (tmp_path / "s.safetensors").stat().st_mtime_ns
-    keeper.keep(made, lambda: loop.TrainingState(step=2))
+    keeper.keep(made, lambda: companions.TrainingState(step=2))
     assert (tmp_path / "s.safetensors").stat().st_mtime_ns == changed
 
 
@@ -254,8 +254,8 @@ def test_a_signal_anywhere_in_a_step_loses_nothing(trainer, tmp_path, monkeypatc
 
 
 def test_a_folder_that_vanishes_is_told_and_not_made_again(trainer, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "STATE_EVERY_S", 0.0)
-    monkeypatch.setattr(loop, "STATE_SHARE", math.inf)
+    monkeypatch.setattr(companions, "STATE_EVERY_S", 0.0)
+    monkeypatch.setattr(companions, "STATE_SHARE", math.inf)
     path = tmp_path / "run" / "state" / "s.safetensors"
 
     def vanish(progress):

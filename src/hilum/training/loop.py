@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -15,9 +14,10 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from hilum.errors import RunError, TrainingError
+from hilum.errors import TrainingError
 from hilum.planning.plan import Plan
 from hilum.training.batches import Batch, draw_batch
+from hilum.training.companions import Course, StateKeeper, Watching
 from hilum.training.losses import Wanted, activate, find_loss
 from hilum.training.memory import out_of_memory
 from hilum.training.optimisation import (
@@ -32,16 +32,13 @@ from hilum.training.optimisation import (
 )
 from hilum.training.parallel import all_agree, parallel_fabric, part_of_batch, processes
 from hilum.training.samples import Sample
-from hilum.training.skipping import Skipped
 from hilum.training.stages import coarser_plan, coarser_sample, factor_at
-from hilum.training.state import History, TrainingState, load_state, save_state
+from hilum.training.state import History, TrainingState, load_state
 from hilum.training.stopping import stops_held_back
-from hilum.training.watching import LOSS, Measure, Watched, epoch_steps, look, look_every, watched_score
+from hilum.training.watching import Measure
 
 logger = logging.getLogger(__name__)
 LOGGED_ROWS = 200
-STATE_SHARE = 0.03
-STATE_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -93,11 +90,6 @@ class Trainer:
         self._statistics = list(self.network.buffers())
         self._before = [buffer.clone() for buffer in self._statistics]
         self._stage: tuple[int, Sequence[Sample]] = (1, self.samples)
-
-    @property
-    def epoch(self) -> int:
-        """Steps in which as many samples are drawn as there are."""
-        return epoch_steps(len(self.samples), self.plan.training)
 
     def step(self, step: int, steps: int) -> tuple[float, Tensor, Batch]:
         """One step: the loss, the logits (B, K[, *S]) and the batch. A NaN loss or gradient moves nothing.
@@ -222,7 +214,7 @@ def train_fold(
     steps: int,
     state_path: Path,
     watch: Watch | None = None,
-    measure: Callable[[Tensor, Batch], Mapping[str, float]] | None = None,
+    measure: Measure | None = None,
 ) -> tuple[nn.Module, History]:
     """Train one fold for `steps` steps, from its saved state where there is one; the averaged network.
 
@@ -231,55 +223,38 @@ def train_fold(
     """
     state_path.parent.mkdir(parents=True, exist_ok=True)
     state = load_state(state_path, trainer.network, trainer.average.network, trainer.optimiser)
-    watching = _Watching(trainer, state, steps, measure)  # its looks are counted by the planned batch
+    watching = Watching(trainer, state, steps, measure)  # its looks are counted by the planned batch
     if state.batch is not None:
         trainer.use_batch(state.batch)
-    keeper = _StateKeeper(state_path)
+    keeper, course = StateKeeper(state_path), Course(trainer, state, watching)
     every = max(1, steps // LOGGED_ROWS)
-    step, history = state.step, state.history
-    since = list(state.losses)
-    nans = Skipped(trainer.fold, trainer.plan.training.learning_rate, state.skipped, state.in_a_row)
-    clock = _Clock(state.seconds, state.cpu_s)
-
-    def current() -> TrainingState:
-        return TrainingState(
-            step,
-            clock.wall_s(),
-            clock.cpu_s(),
-            history,
-            tuple(since),
-            nans.skipped,
-            nans.in_a_row,
-            trainer.plan.training.batch if trainer.halved else None,
-            watching.watched.to_json(),
-            watching.best,
-        )
-
     with stops_held_back() as check_stop:
-        while step < steps and not watching.watched.stopped:
-            loss, logits, batch = trainer.step(step, steps)
-            step += 1
-            since = [*since, loss] if math.isfinite(loss) else since
-            nans.count(loss, step)
-            seen = watching.look(step)
+        while course.step < steps and not watching.watched.stopped:
+            loss, logits, batch = trainer.step(course.step, steps)
+            course.count(loss)
+            seen = watching.look(course.step)
             row: dict[str, float] = {}
-            if step % every == 0 or step == steps or seen:
-                row = _row(trainer, steps, current(), logits, batch, measure)
-                history, since = history.with_row({**row, **seen}), []
+            if course.step % every == 0 or course.step == steps or seen:
+                row = _row(trainer, steps, course.state(), logits, batch, measure)
+                course.log({**row, **seen})
             try:
                 if row and watch:
-                    watch(Progress(trainer.fold, step, steps, row))
+                    watch(Progress(trainer.fold, course.step, steps, row))
                 check_stop()
             except KeyboardInterrupt:
-                keeper.save(trainer, current())
+                keeper.save(trainer, course.state())
                 raise
-            keeper.keep(trainer, current)
-    nans.tell()
-    network = watching.chosen()
+            keeper.keep(trainer, course.state)
+    course.skipped.tell()
+    return _finished(trainer, watching.chosen(), steps), course.history
+
+
+def _finished(trainer: Trainer, network: nn.Module, steps: int) -> nn.Module:
+    """The trained network with statistics of its own. Raises TrainingError where it holds NaN."""
     if trainer.plan.training.norm_batches:
         trainer.settle(network, steps)
     _check_finite(network, trainer)
-    return network, history
+    return network
 
 
 def _check_finite(network: nn.Module, trainer: Trainer) -> None:
@@ -293,45 +268,13 @@ def _check_finite(network: nn.Module, trainer: Trainer) -> None:
             )
 
 
-class _Watching:
-    """Looks at the held-back samples now and then, and does to the trainer what follows from it."""
-
-    def __init__(self, trainer: Trainer, state: TrainingState, steps: int, measure: Measure | None) -> None:
-        self.trainer, self.measure, self.steps = trainer, measure, steps
-        self.every = look_every(len(trainer.samples), steps, trainer.plan.training)
-        self.watched, self.best = Watched(**state.watched), dict(state.best)
-        trainer.rate_scale = self.watched.scale
-
-    def look(self, step: int) -> dict[str, float]:
-        """Scores of the held-back samples where a look is due, else nothing."""
-        trainer = self.trainer
-        if not trainer.held_back or (step % self.every and step != self.steps):
-            return {}
-        seen = look(trainer.average.network, trainer.held_back, trainer.plan, self.measure)
-        if trainer.fabric.world_size > 1:  # all follow what the first has seen
-            seen = trainer.fabric.broadcast(seen)
-        self.watched = self.watched.next(watched_score(seen), seen[LOSS], step, trainer.plan.training)
-        trainer.rate_scale = self.watched.scale
-        if trainer.plan.training.keep == "best" and self.watched.best_step == step:
-            network = trainer.average.network.state_dict()
-            self.best = {name: value.detach().clone() for name, value in network.items()}
-        return seen
-
-    def chosen(self) -> nn.Module:
-        """The averaged network: its last weights, or the best ones met."""
-        network = self.trainer.average.network
-        if self.best:
-            network.load_state_dict(self.best)
-        return network
-
-
 def _row(
     trainer: Trainer,
     steps: int,
     now: TrainingState,
     logits: Tensor,
     batch: Batch,
-    measure: Callable[[Tensor, Batch], Mapping[str, float]] | None,
+    measure: Measure | None,
 ) -> dict[str, float]:
     row: dict[str, float] = {"step": now.step, "seconds": round(now.seconds, 3), "cpu_s": round(now.cpu_s, 3)}
     row["loss"] = sum(now.losses) / len(now.losses) if now.losses else math.nan
@@ -341,42 +284,3 @@ def _row(
     if measure:
         row.update(measure(activate(logits, trainer.plan.model.activation), batch))
     return row
-
-
-class _Clock:
-    """Wall and CPU seconds of a training, what was spent before a resume included."""
-
-    def __init__(self, wall_s: float, cpu_s: float) -> None:
-        self._wall, self._cpu = time.perf_counter() - wall_s, time.process_time() - cpu_s
-
-    def wall_s(self) -> float:
-        return time.perf_counter() - self._wall
-
-    def cpu_s(self) -> float:
-        return time.process_time() - self._cpu
-
-
-class _StateKeeper:
-    """Saves the state now and then, spending a small share of the time on it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.last = time.perf_counter()
-        self.cost = 0.1
-
-    def keep(self, trainer: Trainer, current: Callable[[], TrainingState]) -> None:
-        now = time.perf_counter()
-        if now - self.last < max(STATE_EVERY_S, self.cost / STATE_SHARE):
-            return
-        self.save(trainer, current())
-        self.last = time.perf_counter()
-        self.cost = self.last - now
-
-    def save(self, trainer: Trainer, state: TrainingState) -> None:
-        if not trainer.fabric.is_global_zero:
-            return
-        if not self.path.parent.is_dir():
-            raise RunError(
-                f"{self.path.parent}: is gone; nothing is saved. If its disk comes back, add --resume"
-            )
-        save_state(self.path, trainer.network, trainer.average.network, trainer.optimiser, state)
