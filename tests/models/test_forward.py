@@ -30,9 +30,7 @@ def test_padding_reaches_the_multiple_and_keeps_the_image(shape, divisor, expect
     assert found.min() >= 0
 
 
-@pytest.mark.parametrize(
-    ("rows", "expected"), [(4, [0, 1, 2, 3, 4, 3, 2, 1]), (2, [0, 1, 2, 3, 4, 4, 4, 4])]
-)
+@pytest.mark.parametrize(("rows", "expected"), [(4, [0, 1, 2, 3, 4, 3, 2, 1]), (2, [0, 1, 2, 3, 4, 4, 4, 4])])
 def test_padding_mirrors_the_image_and_repeats_the_rim_of_small_ones(rows, expected):
     x = torch.arange(5.0).repeat(1, 1, rows, 1)
     assert pad_to(x, 4)[0, 0, 0].tolist() == expected

@@ -23,7 +23,6 @@ def steady(monkeypatch):
 class Made:
     """What timing needs of a trainer."""
 
-    epoch = 10
     samples = (None,) * 20
     held_back = ()
 
@@ -113,7 +112,7 @@ def test_every_stage_is_timed_and_counts_by_its_part(trainer, monkeypatch):
 
 
 def test_epochs_are_of_whole_batches_however_many_draw_them(tiny_plan):
-    """Each of several processes draws a part of a batch; `Made.epoch`, ten steps, is of such parts."""
+    """Each of several processes draws a part of a batch; an epoch is counted by the whole of it."""
     plan = tiny_plan(epochs=3.0, batch=10)
     plan.training.minutes = None
     assert counted(plan, 0.0) == Steps(6, "3 epochs of 2 steps")

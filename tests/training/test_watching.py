@@ -329,4 +329,7 @@ def test_a_training_that_ran_out_of_memory_looks_at_the_same_steps_when_resumed(
 def test_what_held_back_samples_decide_is_named():
     assert watched_for(TrainingPlan()) == []
     assert watched_for(TrainingPlan(keep="best", stop_at=0.0)) == ["training.keep=best", "training.stop_at"]
-    assert watched_for(TrainingPlan(watch=True, stop_loss=0.1)) == ["training.watch=true", "training.stop_loss"]
+    assert watched_for(TrainingPlan(watch=True, stop_loss=0.1)) == [
+        "training.watch=true",
+        "training.stop_loss",
+    ]

@@ -77,11 +77,6 @@ class CaseExplanation:
     patch: int
     notes: tuple[str, ...]
 
-    @property
-    def uncertainty(self) -> float:
-        """Uncertainty of the case, 0 to 1: that of its most uncertain output."""
-        return max(output.uncertainty for output in self.outputs)
-
 
 @dataclass(frozen=True, eq=False)
 class _Shown:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,17 +29,14 @@ logger = logging.getLogger(__name__)
 TILE = 768
 HELD = 6
 TOLD_EVERY_S = 30.0
-Told = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a prediction came to: cells in all, those with tissue, those done already, tiles computed."""
+    """What a prediction came to: cells in all, those with tissue, seconds."""
 
     cells: int
     with_tissue: int
-    found_done: int
-    tiles: int
     seconds: float
 
 
@@ -57,9 +53,7 @@ def for_blocks(predictor: Predictor) -> Predictor:
     return replace(predictor, plan=plan)
 
 
-def predict_blocks(
-    predictor: Predictor, image: WorkingImage, cells: Cells, told: Told | None = None
-) -> Progress:
+def predict_blocks(predictor: Predictor, image: WorkingImage, cells: Cells) -> Progress:
     """Predict every cell with tissue that is not done yet; each is kept on disk once it is known."""
     started, grid = time.perf_counter(), cells.grid
     needed = {place for place in grid.places() if image.has_tissue(*grid.tile_box(*place))}
@@ -80,11 +74,8 @@ def predict_blocks(
         tiles.forget_before(row)
         if column == 0:
             give_back()
-        if told:
-            told(len(done) + count, len(wanted))
     tiles.forget_before(len(grid.ys))
-    seconds = time.perf_counter() - started
-    return Progress(len(grid.places()), len(wanted), len(done), tiles.computed, seconds)
+    return Progress(len(grid.places()), len(wanted), time.perf_counter() - started)
 
 
 def _tell(count: int, of: int, seconds: float) -> None:
@@ -123,7 +114,6 @@ class _Tiles:
     image: WorkingImage
     folder: Path
     grid: Grid
-    computed: int = 0
     held: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     forgotten: int = 0
 
@@ -148,7 +138,6 @@ class _Tiles:
     def _computed(self, place: tuple[int, int]) -> Tensor:
         probability = self.predictor.prepared(self.image.window(*self.grid.tile_box(*place)))
         self._keep(place, probability)
-        self.computed += 1
         return torch.from_numpy(probability)
 
     def _keep(self, place: tuple[int, int], probability: NDArray[np.float32]) -> None:

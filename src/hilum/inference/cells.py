@@ -73,7 +73,7 @@ def make_grid(shape: tuple[int, int], tile: tuple[int, int], overlap: float) -> 
 class Cells:
     """Probabilities (K, h, w), 0 to 255, of the cells of a grid, in a folder; each file is whole or absent.
 
-    A cell without a file has nothing in it. `prints` says what they were made from.
+    A cell without a file has nothing in it.
     """
 
     folder: Path

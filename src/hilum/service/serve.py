@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import socket
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from hilum.verbs.predict import load_predictor
 if TYPE_CHECKING:
     from uvicorn import Server
 
-logger = logging.getLogger(__name__)
 BACKLOG = 64
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -15,7 +14,6 @@ from hilum.training.loop import Trainer
 from hilum.training.space import smaller_images
 from hilum.training.watching import epoch_steps, look, steps_beside_looks
 
-logger = logging.getLogger(__name__)
 FEWEST_STEPS = 20
 MARGIN = 0.93
 CPU_MARGIN, FIRST_S = (

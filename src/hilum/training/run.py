@@ -129,14 +129,14 @@ def start_run(folder: Path, plan: Plan, study: Study, splits: Splits, notes: Map
     return Run(folder)
 
 
-def check_new(folder: Path, what: str = "--out") -> None:
+def check_new(folder: Path) -> None:
     """Raise RunError where an output folder exists and is not empty, or is a file."""
     if folder.is_file():
-        raise RunError(f"{what} {folder}: is a file; name a new folder")
+        raise RunError(f"--out {folder}: is a file; name a new folder")
     if folder.is_dir() and any(not passed_over(path.name) for path in folder.iterdir()):
         is_run = (folder / "study.json").is_file()
         hint = "add --resume to go on with it, or " if is_run else ""
-        raise RunError(f"{what} {folder}: exists and is not empty; {hint}name a new folder")
+        raise RunError(f"--out {folder}: exists and is not empty; {hint}name a new folder")
 
 
 def forget_beginning(folder: Path) -> None:

@@ -17,7 +17,6 @@ from hilum.image.illumination import coarse_light, evenly_lit
 from hilum.image.limits import shown
 from hilum.image.pyramid import Pyramid
 from hilum.image.resampling import needed_part, resized_window
-from hilum.image.spacing import Spacing
 from hilum.image.thumbnail import as_numbers, thumbnail, tissue_mask
 from hilum.planning.plan import DataPlan
 from hilum.training.prepare import (
@@ -96,15 +95,13 @@ class WorkingImage:
         return bool(self.tissue[rows, int(x0 * across) : int(np.ceil(x1 * across))].any())
 
 
-def working_image(
-    pyramid: Pyramid, data: DataPlan, spacing: Spacing | None = None, skip_glass: bool = True
-) -> WorkingImage:
+def working_image(pyramid: Pyramid, data: DataPlan, skip_glass: bool = True) -> WorkingImage:
     """A pyramid made ready for a plan: its shape, level, background light, statistics and tissue.
 
     Raises ImageError where its axes, channels or spacing do not fit the plan.
     """
     check_axes(pyramid.shape, data, shown(pyramid.path))
-    height, width = working_shape(pyramid.shape, data, spacing or pyramid.spacing)
+    height, width = working_shape(pyramid.shape, data, pyramid.spacing)
     factor = min(own / new for own, new in zip(pyramid.shape, (height, width), strict=True))
     level = pyramid.level_for(max(1.0, factor / LEAST_MEANS))
     light = None
