@@ -130,22 +130,34 @@ def shift_note(run: Run, summary: Mapping[str, Any]) -> str:
         return ""
     if not validation["auc"]["value"] - summary["auc"]["value"] > GAP:
         return ""
-    plan = run.plan
-    norm = "by its own mean and spread" if plan.data.normalise in OWN_SCALE else "on one scale"
-    augmentation = plan.training.augmentation
     accuracy, before = summary["accuracy"]["value"], validation["accuracy"]["value"]
-    copies = "mirrored, turned, zoomed and shifted" if plan.inference.moves else "mirrored"
     also = f", accuracy {accuracy:.3f} against {before:.3f}" if accuracy < before else ""
     return (
         f"The test images are harder than the validation images: AUC {summary['auc']['value']:.3f} against "
         f"{validation['auc']['value']:.3f}{also}. So the given validation images are more like the "
         "training images than the test images are (the table of splits below shows how they differ; where "
         "no patient is named, images of one patient may lie in both). "
-        f"Against such a shift each image is normalised {norm}; position, size, angle (up to "
-        f"{augmentation.rotate_deg:g}°), contrast and brightness are varied in training; weights are "
-        f"averaged; {copies} copies are averaged in prediction. The threshold was not moved after seeing "
-        "the test images."
+        f"Against such a shift {'; '.join(_against_shift(run.plan))}. The threshold was not moved after "
+        "seeing the test images."
     )
+
+
+def _against_shift(plan: Plan) -> list[str]:
+    """What this plan does that helps where new images look otherwise."""
+    norm = "by its own mean and spread" if plan.data.normalise in OWN_SCALE else "on one scale"
+    done = [
+        f"each image is normalised {norm}",
+        f"position, size, angle (up to {plan.training.augmentation.rotate_deg:g}°), contrast and brightness "
+        "are varied in training",
+    ]
+    copies = "mirrored" if plan.inference.flips else ""
+    if plan.inference.moves:
+        copies += f"{', ' if copies else ''}turned, zoomed and shifted"
+    if plan.training.ema:
+        done.append("weights are averaged")
+    if copies:
+        done.append(f"{copies} copies are averaged in prediction")
+    return done
 
 
 def unscored_note(summary: Mapping[str, Any]) -> str:
