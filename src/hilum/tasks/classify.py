@@ -230,16 +230,14 @@ class Classify(OneNetwork):
 CLASSIFY = Classify()
 
 
-def balanced_weights(absent: float, present: float, of: float | None = None) -> tuple[float, float]:
-    """Weights of two classes by their counts, half of all (or of `of`) for each.
+def balanced_weights(absent: float, present: float) -> tuple[float, float]:
+    """Weights of two classes by their counts, half of all for each.
 
-    The 2020 X-ray study counted 90 % of its images as all:
-
-    >>> [round(weight, 2) for weight in balanced_weights(1684, 4808, 0.9 * (1684 + 4808))]
-    [1.73, 0.61]
+    >>> [round(weight, 2) for weight in balanced_weights(1684, 4808)]
+    [1.93, 0.68]
     """
-    total = absent + present if of is None else of
-    return total / (2 * max(1.0, absent)), total / (2 * max(1.0, present))
+    half = (absent + present) / 2
+    return half / max(1.0, absent), half / max(1.0, present)
 
 
 def final_decision(run: Run) -> Decision:

@@ -70,7 +70,6 @@ TEMPERATURE = (
     "divided by the temperature, only pixels of at least 0.1 then are marked, and of the pixels kept as 0 so "
     "many (background) count as a quarter of a level, the others as nothing"
 )
-GALLERY = 24
 
 
 class Segment(OneNetwork):
