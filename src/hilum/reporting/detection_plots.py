@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hilum.reporting import style
+from hilum.scoring.detection import RATES
 
-RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 WIDER = 8.0
 _NAMES = {2.0**-power: f"1/{2**power}" for power in range(1, 7)}
 

@@ -40,6 +40,7 @@ from hilum.tasks.findings import (
 )
 from hilum.tasks.nodule_centres import on_lookalikes, on_nodules
 from hilum.tasks.nodule_masks import Part, ball_part, joined, part_of
+from hilum.tasks.nodule_pages import detection_sections
 from hilum.tasks.scans import (
     Scan,
     marks_inside,
@@ -246,9 +247,7 @@ class Detect:
 
     def sections(self, run: Run, study: Study) -> Sequence[Section]:
         """FROC, found and missed nodules, lungs."""
-        from hilum.reporting.detection_sections import detection_sections
-
-        return list(detection_sections(run, study))
+        return detection_sections(run, study)
 
 
 DETECT = Detect()
