@@ -6,14 +6,17 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hilum.errors import HilumError
+from hilum.explanation.decision import Decide, Found
 from hilum.files import read_json, write_json, write_rows
 from hilum.image.image import Image
 from hilum.inference.keeping import kept
@@ -29,6 +32,8 @@ from hilum.tasks.decisions import (
     RULES,
     Decision,
     Outcome,
+    calibrated,
+    called,
     class_names,
     decision_from_json,
     is_exclusive,
@@ -54,6 +59,7 @@ class Classify(OneNetwork):
     """The classification task; see `hilum.tasks.task.Task` for what each method owes."""
 
     name = "classify"
+    in_blocks = False
 
     def accepts(self, study: Study) -> bool:
         """Whether images are labelled."""
@@ -199,6 +205,10 @@ class Classify(OneNetwork):
             "thresholds": decision.thresholds.tolist(),
         }
 
+    def decide(self, run: Run, presence: bool = True) -> Decide:
+        """Called classes (K,), calibrated and by the thresholds for new images."""
+        return partial(_called, final_decision(run), run.plan)
+
     def headlines(self, run: Run) -> Sequence[Headline]:
         """AUC and accuracy; sensitivity and specificity where it is a yes-or-no question."""
         summary = run.summary()
@@ -228,6 +238,11 @@ class Classify(OneNetwork):
 
 
 CLASSIFY = Classify()
+
+
+def _called(decision: Decision, plan: Plan, probability: NDArray[np.float32], _: tuple[int, ...]) -> Found:
+    values = calibrated(np.asarray(probability[None], np.float64), decision, plan)
+    return np.asarray(called(values, decision, plan)[0])
 
 
 def balanced_weights(absent: float, present: float) -> tuple[float, float]:

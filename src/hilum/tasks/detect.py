@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from hilum.ct.candidates import Candidate
 from hilum.ct.tables import write_submission
+from hilum.explanation.decision import Decide, at_half
 from hilum.files import read_json, write_json, write_rows
 from hilum.image.image import Image
 from hilum.image.readers import probe
@@ -67,6 +68,8 @@ class Detect:
     """The detection task; see `hilum.tasks.task.Task` for what each method owes."""
 
     name = "detect"
+    in_blocks = False
+    unread: Collection[str] = ()
 
     def accepts(self, study: Study) -> bool:
         """Whether volumes carry marks."""
@@ -227,6 +230,10 @@ class Detect:
             "second": second,
             "candidates": run.plan.detection.model_dump(mode="json"),
         }
+
+    def decide(self, run: Run, presence: bool = True) -> Decide:
+        """At 0.5: what counts in a scan are candidates, of which a picture of voxels knows nothing."""
+        return at_half
 
     def headlines(self, run: Run) -> Sequence[Headline]:
         """CPM, sensitivity at one and four false positives a scan, distance."""
