@@ -1,4 +1,5 @@
 import json
+import math
 import os
 from pathlib import Path
 
@@ -8,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hilum.errors import HilumError, RunError
-from hilum.files import read_json, whole_file, write_bytes, write_json, write_text
+from hilum.files import (
+    read_json,
+    read_rows,
+    whole_file,
+    with_values,
+    write_bytes,
+    write_json,
+    write_rows,
+    write_text,
+)
 
 PLAIN = st.recursive(
     st.none()
@@ -121,3 +131,32 @@ def test_names_that_are_no_text_are_refused_before_anything_is_written(tmp_path)
         write_json(tmp_path / "a.json", {"image": "caf\udce9.png"})
     assert (tmp_path / "a.json").read_text() == "before"
     write_text(tmp_path / "a.json", "\U0001fac1 µ")
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path):
+    """Names that look like numbers stay names; a column of whole numbers stays one."""
+    rows = [
+        {"case": "001", "note": "a, b", "dice": 0.5, "pixels": 7, "correct": True, "word": "x"},
+        {"case": "NA", "note": "", "dice": math.nan, "pixels": 0, "correct": False, "word": "1"},
+    ]
+    write_rows(tmp_path / "t.csv", rows)
+    first, second = with_values(read_rows(tmp_path / "t.csv", ("case", "dice")), ("case", "note"))
+    assert first == rows[0]
+    assert math.isnan(second.pop("dice"))
+    assert second == {key: value for key, value in rows[1].items() if key != "dice"}
+    assert isinstance(first["pixels"], int)
+
+
+def test_a_table_without_rows_has_none(tmp_path):
+    write_rows(tmp_path / "t.csv", [])
+    assert with_values(read_rows(tmp_path / "t.csv"), ()) == []
+
+
+def test_a_table_that_is_no_table_of_a_run_says_how_to_make_it(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(RunError, match=r"t.csv: has no column case; make it again with: hilum evaluate RUN"):
+        read_rows(tmp_path / "t.csv", ("a", "case"))
+    (tmp_path / "t.csv").write_bytes(b"\xff\xfe\x00")
+    for name in ("t.csv", "none.csv"):
+        with pytest.raises(RunError, match=rf"{name}: cannot be read .*hilum evaluate RUN"):
+            read_rows(tmp_path / name)

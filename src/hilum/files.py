@@ -11,13 +11,14 @@ import os
 import re
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hilum.errors import HilumError, RunError
 
 LIMIT_NAME = 240
+_TRUTH = {"True": True, "False": False}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Held while NumPy reads the header of an array: it does so by `ast.literal_eval`, and Python 3.11 counts the
@@ -121,6 +122,48 @@ def _cell(value: Any, digits: int | None) -> Any:
     if value != value:
         return ""
     return f"{value:.{digits}g}" if digits else value
+
+
+def read_rows(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Rows of a table of a run, as `write_rows` writes them; cells as text.
+
+    Raises RunError where it cannot be read or has not every `needed` column.
+    """
+    again = "make it again with: hilum evaluate RUN"
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            reader = csv.DictReader(handle, restval="")
+            rows = [{name: row[name] for name in reader.fieldnames or ()} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RunError(f"{path}: cannot be read ({error}); {again}") from error
+    missing = [name for name in needed if name not in (reader.fieldnames or ())]
+    if missing:
+        raise RunError(f"{path}: has no column {', '.join(missing)}; {again}")
+    return rows
+
+
+def with_values(rows: Sequence[Mapping[str, str]], texts: Collection[str]) -> list[dict[str, Any]]:
+    """Rows of text with the values that were written: columns named in `texts` stay text.
+
+    The others are whole numbers, true or false, or floats with NaN for nothing, whichever fits the column.
+
+    >>> with_values([{"case": "001", "dice": "0.5"}, {"case": "NA", "dice": ""}], ["case"])
+    [{'case': '001', 'dice': 0.5}, {'case': 'NA', 'dice': nan}]
+    """
+    names = list(rows[0]) if rows else []
+    columns = [[row[name] for row in rows] for name in names]
+    read = [cells if name in texts else _values(cells) for name, cells in zip(names, columns, strict=True)]
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*read, strict=True)]
+
+
+def _values(cells: Sequence[str]) -> Sequence[Any]:
+    if all(cell in _TRUTH for cell in cells):
+        return [_TRUTH[cell] for cell in cells]
+    with contextlib.suppress(ValueError):
+        return [int(cell) for cell in cells]
+    with contextlib.suppress(ValueError):
+        return [float(cell or "nan") for cell in cells]
+    return cells
 
 
 def read_text(

@@ -5,7 +5,6 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from hilum.errors import HilumError
 from hilum.image.spacing import Spacing, unknown_spacing
 from hilum.measurement.table import measure_masks, size_unit, write_tables
 
@@ -55,15 +54,6 @@ def test_volumes_in_mm3_and_ml():
     unknown, _ = measure_masks("ct", {"lung": mask}, unknown_spacing(3))
     assert unknown[0]["unit"] == "px³"
     assert "volume_ml" not in unknown[0]
-
-
-def test_valid_part_is_the_whole():
-    valid = np.zeros(MASK.shape, bool)
-    valid[:5] = True
-    rows, _ = measure_masks("a", {"t": MASK}, unknown_spacing(2), valid=valid)
-    assert (rows[0]["pixels"], rows[0]["share_percent"], rows[0]["regions"]) == (10, 10.0, 1)
-    with pytest.raises(HilumError, match="valid"):
-        measure_masks("a", {"t": MASK}, unknown_spacing(2), valid=valid[:3])
 
 
 def test_an_empty_mask_keeps_its_row():

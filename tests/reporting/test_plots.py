@@ -1,11 +1,11 @@
-import io
 import itertools
 import math
 import xml.etree.ElementTree as ElementTree
 
+import matplotlib as mpl
 import numpy as np
 import pytest
-from PIL import Image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from hilum.reporting import decision_plots, detection_plots, plots, style
 
@@ -23,31 +23,23 @@ CASES = [
 HARD = "x^2 $a_{b <&> µ"
 
 FULL = {
-    "training": lambda kind: plots.training_curve(HISTORY, "loss", kind=kind),
-    "logarithmic": lambda kind: plots.training_curve(HISTORY, "lr", logarithmic=True, kind=kind),
-    "cases": lambda kind: plots.case_scores(CASES, kind=kind),
-    "thresholds": lambda kind: plots.threshold_curves(
-        {HARD: ([0, 1], [0.5, 0.6])}, chosen={HARD: 0.5}, kind=kind
-    ),
-    "agreement": lambda kind: plots.agreement([1, 2, 3e5], [1.1, 2, 3e5], groups=["a", "b", HARD], kind=kind),
-    "bland_altman": lambda kind: plots.bland_altman(
-        [1, 2, math.nan], [1, 3, 4], groups=list("abc"), kind=kind
-    ),
-    "histogram": lambda kind: plots.histogram({"a": [1, 2, 2], "b": [3]}, label=HARD, line=2, kind=kind),
-    "roc": lambda kind: decision_plots.roc({HARD: (TRUTH, PROBABILITY)}, operating=(0.9, 0.8), kind=kind),
-    "pr": lambda kind: decision_plots.precision_recall({HARD: (TRUTH, PROBABILITY)}, kind=kind),
-    "reliability": lambda kind: decision_plots.reliability({HARD: (TRUTH, PROBABILITY)}, kind=kind),
-    "confusion": lambda kind: decision_plots.confusion([[5, 1], [0, 9]], ["a", HARD], kind=kind),
-    "many": lambda kind: decision_plots.confusion(
-        np.eye(9), [f"class number {place}" for place in range(9)], kind=kind
-    ),
-    "froc": lambda kind: detection_plots.froc(
+    "training": lambda: plots.training_curve(HISTORY, "loss"),
+    "logarithmic": lambda: plots.training_curve(HISTORY, "lr", logarithmic=True),
+    "cases": lambda: plots.case_scores(CASES),
+    "agreement": lambda: plots.agreement([1, 2, 3e5], [1.1, 2, 3e5], groups=["a", "b", HARD]),
+    "bland_altman": lambda: plots.bland_altman([1, 2, math.nan], [1, 3, 4], groups=list("abc")),
+    "histogram": lambda: plots.histogram({"a": [1, 2, 2], "b": [3]}, label=HARD, line=2),
+    "roc": lambda: decision_plots.roc({HARD: (TRUTH, PROBABILITY)}, operating=(0.9, 0.8)),
+    "pr": lambda: decision_plots.precision_recall({HARD: (TRUTH, PROBABILITY)}),
+    "reliability": lambda: decision_plots.reliability({HARD: (TRUTH, PROBABILITY)}),
+    "confusion": lambda: decision_plots.confusion([[5, 1], [0, 9]], ["a", HARD]),
+    "many": lambda: decision_plots.confusion(np.eye(9), [f"class number {place}" for place in range(9)]),
+    "froc": lambda: detection_plots.froc(
         {"both": ([0, 0.1, 1], [0, 0.5, 0.9]), "first": (detection_plots.RATES, [0.1] * 7)},
         intervals=[(0.2, 0.9)] * 7,
         operating=(0.0, 0.4),
-        kind=kind,
     ),
-    "sizes": lambda kind: detection_plots.found_by_size(["small", "large"], [1, 0], [2, 0], kind=kind),
+    "sizes": lambda: detection_plots.found_by_size(["small", "large"], [1, 0], [2, 0]),
 }
 EMPTY = {
     "froc": lambda: detection_plots.froc({}),
@@ -58,7 +50,6 @@ EMPTY = {
     "cases": lambda: plots.case_scores([]),
     "nan": lambda: plots.case_scores([{"target": "a", "dice": math.nan}]),
     "one": lambda: plots.case_scores([{"target": "a", "dice": 0.5}]),
-    "thresholds": lambda: plots.threshold_curves({}),
     "agreement": lambda: plots.agreement([], []),
     "zeros": lambda: plots.agreement([0.0], [0.0]),
     "bland_altman": lambda: plots.bland_altman([], []),
@@ -74,7 +65,7 @@ EMPTY = {
 
 @pytest.mark.parametrize("name", FULL)
 def test_plots_are_valid_svg_without_addresses(name):
-    content = FULL[name]("svg")
+    content = FULL[name]()
     root = ElementTree.fromstring(content)
     assert root.tag.endswith("svg")
     assert root.get("viewBox"), "must scale with its page"
@@ -83,26 +74,18 @@ def test_plots_are_valid_svg_without_addresses(name):
             assert not (key.endswith("href") and not value.startswith("#"))
 
 
-@pytest.mark.parametrize("name", ["cases", "roc"])
-def test_plots_may_be_png(name):
-    image = Image.open(io.BytesIO(FULL[name]("png")))
-    assert image.width > 400
-
-
 @pytest.mark.parametrize("name", EMPTY)
 def test_plots_of_nothing_are_still_plots(name):
     assert ElementTree.fromstring(EMPTY[name]()).tag.endswith("svg")
 
 
 def test_same_data_give_the_same_bytes():
-    assert FULL["cases"]("svg") == FULL["cases"]("svg")
+    assert FULL["cases"]() == FULL["cases"]()
 
 
 def test_plots_leave_global_settings_alone():
-    import matplotlib as mpl
-
     before = dict(mpl.rcParams)
-    FULL["training"]("svg")
+    FULL["training"]()
     assert dict(mpl.rcParams) == before
 
 
@@ -121,6 +104,8 @@ def drawn_by(monkeypatch, draw):
     monkeypatch.setattr(style.Figure, "__init__", keep)
     draw()
     (figure,) = seen
+    with mpl.rc_context(dict(style._RULES)):
+        FigureCanvasAgg(figure).draw()  # this canvas has a renderer that measures texts
     return figure
 
 
@@ -131,7 +116,7 @@ def boxes(texts, figure):
 @pytest.mark.parametrize("names", [["NORMAL", "PNEUMONIA"], CARCINOMAS, [f"class_{k:02}" for k in range(14)]])
 def test_ticks_of_a_confusion_matrix_lie_within_it_apart_and_differ(monkeypatch, names):
     counts = np.eye(len(names))
-    figure = drawn_by(monkeypatch, lambda: decision_plots.confusion(counts, names, kind="png"))
+    figure = drawn_by(monkeypatch, lambda: decision_plots.confusion(counts, names))
     (axes,) = figure.axes
     for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert len({tick.get_text() for tick in ticks}) == len(names)
@@ -149,9 +134,7 @@ def test_ticks_of_a_confusion_matrix_lie_within_it_apart_and_differ(monkeypatch,
 )
 def test_legends_of_many_or_long_names_lie_outside(monkeypatch, draw):
     for names in ([f"class {place}" for place in range(14)], CARCINOMAS):
-        figure = drawn_by(
-            monkeypatch, lambda names=names: draw(dict.fromkeys(names, (TRUTH, PROBABILITY)), kind="png")
-        )
+        figure = drawn_by(monkeypatch, lambda names=names: draw(dict.fromkeys(names, (TRUTH, PROBABILITY))))
         monkeypatch.undo()
         (axes,), (legend,) = figure.axes, figure.legends
         frame = legend.get_window_extent(figure.canvas.get_renderer())

@@ -57,10 +57,9 @@ def test_segmentation_figures_follow_the_data():
         },
         {"target": "Severe", "dice": math.nan, "group": "2"},
     ]
-    section = segmentation_scores_section(SUMMARY, cases, curves={"Parenchyma": ([0.1, 0.9], [0.5, 0.6])})
+    section = segmentation_scores_section(SUMMARY, cases)
     expected = [
         "Dice case by case",
-        "Choice of threshold",
         "Area of Parenchyma",
         "Area of Parenchyma, agreement",
     ]

@@ -5,13 +5,8 @@ import numpy as np
 import pytest
 
 from hilum.errors import HilumError
-from hilum.scoring.classification import (
-    at_threshold,
-    class_report,
-    confusion,
-    operating_point,
-    summarise_classification,
-)
+from hilum.scoring.classification import class_report, confusion, summarise_classification
+from hilum.scoring.operating_point import at_threshold, operating_point
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 

@@ -119,8 +119,14 @@ def test_summary(worked):
     assert low < 4.5 / 7 < high
     assert summary["sensitivity_at"]["0.125"] == 0.25
     assert list(summary["sensitivity_at"]) == ["0.125", "0.25", "0.5", "1", "2", "4", "8"]
-    assert (summary["found"], summary["missed"], summary["false_positives"]) == (3, 1, 4)
-    assert summary["localisation_error_mm"] == {"mean": pytest.approx(14 / 3), "median": 3, "cases": 3}
+    assert (summary["scans"], summary["groups"], summary["nodules"]) == (4, 4, 4)
+    assert (summary["doubles"], summary["ignored"]) == (1, 1)
+    assert summary["distance_mm"] == {"median": 3, "p90": pytest.approx(7.8), "cases": 3}
+    drawn = summary["froc"]
+    assert drawn["sensitivity"] == list(summary["sensitivity_at"].values())
+    assert drawn["cpm"] == {key: summary["cpm"][key] for key in ("value", "interval")}
+    assert all(low <= high for low, high in drawn["sensitivity_interval"])
+    assert (drawn["curve"]["false_positives"][0], drawn["curve"]["sensitivity"][-1]) == (0, 0.75)
     json.dumps(summary)
 
 

@@ -12,7 +12,6 @@ from hilum.scoring.overlap import (
     dice_at_thresholds,
     dice_curve,
     overlap,
-    pool,
 )
 
 
@@ -26,11 +25,6 @@ def test_hand_worked_counts_and_scores():
     assert counts.precision == pytest.approx(2 / 3)
     assert counts.recall == pytest.approx(1 / 2)
     assert (counts.truth_pixels, counts.predicted_pixels) == (4, 3)
-
-
-def test_valid_limits_the_count():
-    truth, prediction = np.array([True, True, False]), np.array([True, False, True])
-    assert overlap(prediction, truth, np.array([True, False, False])) == Overlap(1, 0, 0)
 
 
 def test_empty_conventions():
@@ -67,15 +61,15 @@ def test_curve_equals_thresholding_one_by_one(seed, dtype):
     probability = generator.random((7, 8))
     scale = 255 if dtype == np.uint8 else 1
     probability = (np.round(probability) if dtype is bool else probability * scale).astype(dtype)
-    truth, valid = generator.random((2, 7, 8)) > 0.4
-    curve = dice_curve(probability, truth, valid)
+    truth = generator.random((7, 8)) > 0.4
+    curve = dice_curve(probability, truth)
     value = probability.astype(np.float64) / scale
     for index in (0, 1, 51, 127, 128, 254, 255):
-        one = overlap(value >= CURVE_THRESHOLDS[index], truth, valid)
+        one = overlap(value >= CURVE_THRESHOLDS[index], truth)
         assert Overlap(curve.tp[index], curve.fp[index], curve.fn[index]) == one
-    exact = dice_at_thresholds(probability, truth, [0.2, 0.4, 0.77], valid)
+    exact = dice_at_thresholds(probability, truth, [0.2, 0.4, 0.77])
     for index, threshold in enumerate((0.2, 0.4, 0.77)):
-        one = overlap(value >= threshold, truth, valid)
+        one = overlap(value >= threshold, truth)
         assert Overlap(exact.tp[index], exact.fp[index], exact.fn[index]) == one
 
 
@@ -85,16 +79,6 @@ def test_uint8_sits_on_the_thresholds():
     assert curve.tp.tolist() == list(range(256, 0, -1))
     same = dice_curve(levels / 255, np.ones(256, bool))
     assert np.array_equal(curve.tp, same.tp)
-
-
-def test_pooling_sums_pixels():
-    generator = np.random.default_rng(0)
-    probability, truth = generator.random((2, 5, 5)), generator.random((2, 5, 5)) > 0.5
-    pooled = pool(dice_curve(p, t) for p, t in zip(probability, truth, strict=True))
-    assert np.array_equal(pooled.dice, dice_curve(probability, truth).dice, equal_nan=True)
-    assert pooled.truth_pixels == truth.sum()
-    with pytest.raises(HilumError):
-        pool([])
 
 
 @pytest.mark.parametrize("bad", [np.array([1.5]), np.array([-0.1]), np.array([np.nan]), np.array([1])])

@@ -87,13 +87,6 @@ def test_decision_after_post_processing_counts():
     assert row.dice_at[0.8] < 1
 
 
-def test_valid_limits_everything():
-    truth, valid = square(2, 6), square(0, 8)
-    (row,) = case_scores(np.ones((1, 10, 10), bool), truth[None], ["t"], valid=valid)
-    assert row.fp == 64 - 16
-    assert row.false_positive_share == pytest.approx(48 / 64)
-
-
 def test_volumes_are_scored_too():
     truth = np.zeros((1, 4, 6, 6), bool)
     truth[0, 1:3, 2:4, 2:4] = True

@@ -29,7 +29,6 @@ def case(cut, seed, shift=0.0):
 def test_finds_the_cut_that_made_the_truth():
     curves = [case(0.3, seed) for seed in range(4)]
     assert fit_threshold(curves) == pytest.approx(0.3, abs=0.01)
-    assert fit_threshold(curves, "pooled") == pytest.approx(0.3, abs=0.01)
 
 
 def test_middle_of_a_plateau_is_taken():
@@ -48,18 +47,14 @@ def test_gain_is_judged_on_the_fold_left_out():
     assert fitted.gain == pytest.approx(by_hand - np.mean([c.at(0.5).dice for c in curves]))
 
 
-def test_pooled_counts_cases_without_the_target():
+def test_cases_without_the_target_do_not_move_the_threshold():
     noise = dice_curve(np.full((40, 40), 0.6), np.zeros((40, 40), bool))
-    curves = [case(0.3, 0), noise]
-    assert fit_threshold(curves) == pytest.approx(0.3, abs=0.01)
-    assert fit_threshold(curves, "pooled") > 0.6
+    assert fit_threshold([case(0.3, 0), noise]) == pytest.approx(0.3, abs=0.01)
 
 
 def test_no_target_anywhere_is_an_error():
     with pytest.raises(HilumError, match="no case has the target"):
         fit_threshold([dice_curve(np.zeros(4), np.zeros(4, bool))])
-    with pytest.raises(HilumError, match="criterion"):
-        fit_threshold([case(0.3, 0)], "best")
 
 
 def test_a_fold_whose_others_have_no_target_keeps_one_half():

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hilum.planning.plan import Plan
 from hilum.reporting.blocks import Callout
 from hilum.reporting.terminal import score_lines
 from hilum.scoring.classification import summarise_classification
@@ -62,3 +63,22 @@ def test_what_was_learnt_and_on_what_is_told(run):
     assert "Temperature (1.00) and threshold were learnt on held-back images (9)" in how_decided(run, summary)
     summary["calibration"] |= {"thresholds_learnt": False}
     assert "Temperature (1.00) was learnt" in how_decided(run, summary)
+
+
+@pytest.mark.parametrize(
+    ("ema", "flips", "moves", "told"),
+    [
+        (0.99, ["x"], True, "weights are averaged; mirrored, turned, zoomed and shifted copies are averaged"),
+        (0.0, [], True, "varied in training; turned, zoomed and shifted copies are averaged in prediction"),
+        (0.0, ["x"], False, "varied in training; mirrored copies are averaged in prediction. The threshold"),
+        (0.99, [], False, "varied in training; weights are averaged. The threshold was not moved"),
+        (0.0, [], False, "contrast and brightness are varied in training. The threshold was not moved"),
+    ],
+)
+def test_what_is_done_against_a_shift_is_what_the_plan_does(run, ema, flips, moves, told):
+    plan = Plan(task="classify")
+    plan.training.ema, plan.inference.flips, plan.inference.moves = ema, flips, moves
+    run.plan = plan
+    scores = {"auc": {"value": 0.9}, "accuracy": {"value": 0.9}}
+    test = {"auc": {"value": 0.7}, "accuracy": {"value": 0.7}}
+    assert told in shift_note(run, {**test, "validation": scores})

@@ -1,6 +1,7 @@
 import json
 import math
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -246,3 +247,12 @@ def test_of_a_volume_the_fullest_slice_is_shown(disc):
     assert (planes["it"] == mask[3]).all()
     _, empty = display_plane(image, {"it": np.zeros_like(mask)})
     assert not empty["it"].any()
+
+
+def test_the_rule_tells_how_masks_are_cut_and_calls_no_text_a_temperature(tmp_path):
+    """A temperature in the rule of another task is a number."""
+    plan = Plan()
+    plan.data.outputs = ["a"]
+    rule = SEGMENT.rule(SimpleNamespace(plan=plan, evaluation=tmp_path))
+    assert "highest expected Dice" in rule["how_cut"]
+    assert "temperature" not in rule

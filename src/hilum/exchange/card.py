@@ -175,7 +175,7 @@ def _operating_point(run: Run) -> Iterator[str]:
         yield f"- threshold {_number(rule['threshold'])}"
     if rule.get("exclusive"):
         yield "- the most probable class is called"
-    if isinstance(rule.get("temperature"), int | float):
+    if "temperature" in rule:
         yield f"- probabilities are calibrated by a temperature of {_number(rule['temperature'])}"
     point = (_summary(run) or {}).get("operating_point") or {}
     for key, label in (

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.errors import HilumError
 from hilum.files import whole_file
 from hilum.image.spacing import Spacing
 from hilum.measurement.regions import Region, measure_regions
@@ -36,24 +35,20 @@ def measure_masks(
     masks: Mapping[str, NDArray[np.bool_]],
     spacing: Spacing,
     probabilities: Mapping[str, NDArray[Any]] | None = None,
-    valid: NDArray[np.bool_] | None = None,
 ) -> tuple[list[Row], list[Row]]:
     """Measure the masks (Y, X) or (Z, Y, X) of one image: rows of targets and rows of their regions.
 
-    A row has `case`, `target`, `pixels`, `share_percent` of the image (or of its `valid` part, outside
-    of which nothing is measured), `area` with `unit` px², µm² or mm² (in 3D `volume` with px³, µm³ or
-    mm³, and `volume_ml` where the spacing is known), the number of `regions` and `touches_border`.
+    A row has `case`, `target`, `pixels`, `share_percent` of the image, `area` with `unit` px², µm² or mm²
+    (in 3D `volume` with px³, µm³ or mm³, and `volume_ml` where the spacing is known), the number of
+    `regions` and `touches_border`.
     Raises HilumError where shapes do not fit.
     """
     rows: list[Row] = []
     region_rows: list[Row] = []
     for target, whole in masks.items():
-        if valid is not None and valid.shape != whole.shape:
-            raise HilumError(f"{case}: mask {whole.shape} and valid part {valid.shape} must have one shape")
-        mask = np.asarray(whole, bool) if valid is None else np.asarray(whole, bool) & valid
+        mask = np.asarray(whole, bool)
         regions = measure_regions(mask, spacing, (probabilities or {}).get(target))
-        image_pixels = mask.size if valid is None else int(np.count_nonzero(valid))
-        row, own = rows_of(case, target, regions, spacing, image_pixels)
+        row, own = rows_of(case, target, regions, spacing, mask.size)
         rows.append(row)
         region_rows += own
     return rows, region_rows

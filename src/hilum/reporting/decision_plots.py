@@ -20,11 +20,11 @@ ROW_LETTERS, COLUMN_LETTERS, TURNED_LETTERS, TURN = 20, 16, 26, 40
 INSIDE, INSIDE_LETTERS, LEGEND_LETTERS = 8, 32, 36
 
 
-def roc(decisions: Decisions, *, operating: tuple[float, float] | None = None, kind: str = "svg") -> bytes:
+def roc(decisions: Decisions, *, operating: tuple[float, float] | None = None) -> bytes:
     """ROC curve of each class with its area; `operating` (sensitivity, specificity) is marked by a ring."""
     from sklearn.metrics import auc, roc_curve
 
-    with style.drawing(height=4.2, kind=kind) as (figure, axes, result):
+    with style.drawing(height=4.2) as (figure, axes, result):
         axes.plot([0, 1], [0, 1], color="#b5c1c7", lw=1.1, ls=(0, (4, 3)))
         for place, (name, truth, probability) in enumerate(_usable(decisions)):
             wrong, right, _ = roc_curve(truth, probability)
@@ -36,13 +36,11 @@ def roc(decisions: Decisions, *, operating: tuple[float, float] | None = None, k
     return result.getvalue()
 
 
-def precision_recall(
-    decisions: Decisions, *, operating: tuple[float, float] | None = None, kind: str = "svg"
-) -> bytes:
+def precision_recall(decisions: Decisions, *, operating: tuple[float, float] | None = None) -> bytes:
     """Precision over recall of each class with its average precision; `operating` is (recall, precision)."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    with style.drawing(height=4.2, kind=kind) as (figure, axes, result):
+    with style.drawing(height=4.2) as (figure, axes, result):
         for place, (name, truth, probability) in enumerate(_usable(decisions)):
             precision, recall, _ = precision_recall_curve(truth, probability)
             mean = average_precision_score(truth, probability)
@@ -56,12 +54,12 @@ def precision_recall(
     return result.getvalue()
 
 
-def reliability(decisions: Decisions, *, kind: str = "svg") -> bytes:
+def reliability(decisions: Decisions) -> bytes:
     """Share of positives over predicted probability, in the bins of the calibration error.
 
     Larger points hold more cases.
     """
-    with style.drawing(height=4.2, kind=kind) as (figure, axes, result):
+    with style.drawing(height=4.2) as (figure, axes, result):
         axes.plot([0, 1], [0, 1], color="#b5c1c7", lw=1.1, ls=(0, (4, 3)))
         for place, (name, truth, probability) in enumerate(_usable(decisions)):
             predicted, observed, size = reliability_curve(probability, truth)
@@ -75,12 +73,12 @@ def reliability(decisions: Decisions, *, kind: str = "svg") -> bytes:
     return result.getvalue()
 
 
-def confusion(matrix: ArrayLike, classes: Sequence[str], *, kind: str = "svg") -> bytes:
+def confusion(matrix: ArrayLike, classes: Sequence[str]) -> bytes:
     """Confusion matrix, rows the truth: counts, shares of the true class below, shade by share."""
     counts = np.asarray(matrix, float).reshape(len(classes), len(classes))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     frame = _frame(classes)
-    with style.drawing(width=frame.width, height=frame.height, kind=kind) as (_, axes, result):
+    with style.drawing(width=frame.width, height=frame.height) as (_, axes, result):
         edges = np.arange(len(classes) + 1) - 0.5
         axes.pcolormesh(edges, edges, shares, cmap=_blues(), vmin=0, vmax=1, edgecolor="white", lw=1.5)
         axes.set_aspect("auto" if len(classes) < 4 else "equal")

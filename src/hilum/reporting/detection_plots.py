@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hilum.reporting import style
+from hilum.scoring.detection import RATES
 
-RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 WIDER = 8.0
 _NAMES = {2.0**-power: f"1/{2**power}" for power in range(1, 7)}
 
@@ -41,7 +41,6 @@ def froc(
     intervals: Sequence[Sequence[float]] = (),
     operating: tuple[float, float] | None = None,
     unit: str = "scan",
-    kind: str = "svg",
 ) -> bytes:
     """Sensitivity over false positives a scan on a doubling axis; the first curve whole, others dashed.
 
@@ -50,7 +49,7 @@ def froc(
     `intervals` a low and a high end for each. `operating` (rate, sensitivity) is marked by a ring, and
     the axis is as wide as it needs; one that is not `on_axis` is left out.
     """
-    with style.drawing(height=4.0, kind=kind) as (_, axes, result):
+    with style.drawing(height=4.0) as (_, axes, result):
         ring = operating if operating is not None and on_axis(operating[0], at) else None
         ends = [at[0], at[-1], *([ring[0]] if ring else [])]
         low, high = min(ends), max(ends)
@@ -80,11 +79,9 @@ def froc(
     return result.getvalue()
 
 
-def found_by_size(
-    names: Sequence[str], found: Sequence[int], missed: Sequence[int], *, kind: str = "svg"
-) -> bytes:
+def found_by_size(names: Sequence[str], found: Sequence[int], missed: Sequence[int]) -> bytes:
     """Nodules of each class of diameter as bars, found below and missed above, with "3 of 4" over each."""
-    with style.drawing(height=4.0, kind=kind) as (_, axes, result):
+    with style.drawing(height=4.0) as (_, axes, result):
         if not sum(found) + sum(missed):
             style.nothing(axes, "No nodules")
         else:

@@ -21,6 +21,15 @@ def number(value: Any) -> float:
         return math.nan
 
 
+def known(*values: Any) -> bool:
+    """Whether all are finite numbers.
+
+    >>> known(0.5, "1"), known(0.5, None)
+    (True, False)
+    """
+    return all(math.isfinite(number(value)) for value in values)
+
+
 def score(value: Any, digits: int = 3) -> str:
     """A score with fixed digits.
 

@@ -1,4 +1,4 @@
-"""Plots of training, of scores case by case, of thresholds and of agreement, as SVG bytes."""
+"""Plots of training, of scores case by case and of agreement, as SVG bytes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ def training_curve(
     against: str = "step",
     label: str = "",
     logarithmic: bool = False,
-    kind: str = "svg",
 ) -> bytes:
     """One column of the history of every fold over steps or seconds.
 
     `folds` maps fold to rows such as {"step": 20, "loss": 0.4}; those without `key` are left out.
     """
-    with style.drawing(kind=kind) as (_, axes, result):
+    with style.drawing() as (_, axes, result):
         drawn = []
         for place, (fold, rows) in enumerate(folds.items()):
             points = _points(rows, against, key)
@@ -61,7 +60,6 @@ def case_scores(
     by: str = "target",
     group: str = "group",
     seed: int = 0,
-    kind: str = "svg",
 ) -> bytes:
     """Every case as a point, one row a target, coloured by group, over a box of the quartiles.
 
@@ -73,7 +71,7 @@ def case_scores(
     groups = list(dict.fromkeys(str(row.get(group, "")) for row in rows))
     shown = groups if 1 < len(groups) <= COLOURED_GROUPS else []
     height = max(2.2, 1.0 + 0.85 * len(names)) + (0.4 if shown else 0)
-    with style.drawing(height=height, kind=kind) as (figure, axes, result):
+    with style.drawing(height=height) as (figure, axes, result):
         if not rows:
             style.nothing(axes)
         for place, name in enumerate(names):
@@ -92,31 +90,6 @@ def case_scores(
     return result.getvalue()
 
 
-def threshold_curves(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    *,
-    chosen: Mapping[str, float] | None = None,
-    label: str = "Dice",
-    kind: str = "svg",
-) -> bytes:
-    """A score over the threshold, one line a target, with the chosen threshold as a ring on the line."""
-    with style.drawing(kind=kind) as (_, axes, result):
-        for place, (name, (thresholds, values)) in enumerate(curves.items()):
-            x, y = np.asarray(thresholds, float), np.asarray(values, float)
-            many = "" if len(x) > 15 else style.marker(place)
-            axes.plot(x, y, color=style.colour(place), marker=many, ms=5, label=name)
-            at = (chosen or {}).get(name)
-            if at is not None and len(x):
-                height = np.interp(at, x, y)
-                axes.plot([at], [height], "o", ms=11, mfc="none", mec=style.colour(place), mew=2, zorder=4)
-        if not curves:
-            style.nothing(axes)
-        axes.set_xlabel("Threshold")
-        axes.set_ylabel(label)
-        style.legend(axes, list(curves))
-    return result.getvalue()
-
-
 def agreement(
     truth: ArrayLike,
     predicted: ArrayLike,
@@ -124,11 +97,10 @@ def agreement(
     groups: Sequence[str] | None = None,
     quantity: str = "area",
     unit: str = "px²",
-    kind: str = "svg",
 ) -> bytes:
     """Predicted against true quantity with the line of identity; points coloured by group."""
     x, y = np.asarray(truth, float), np.asarray(predicted, float)
-    with style.drawing(height=3.9, kind=kind) as (figure, axes, result):
+    with style.drawing(height=3.9) as (figure, axes, result):
         if not np.isfinite(x + y).any():
             style.nothing(axes)
         else:
@@ -151,14 +123,13 @@ def bland_altman(
     groups: Sequence[str] | None = None,
     quantity: str = "area",
     unit: str = "px²",
-    kind: str = "svg",
 ) -> bytes:
     """Difference over mean with the bias and the 95 % limits of agreement (Bland and Altman 1986)."""
     x, y = np.asarray(truth, float), np.asarray(predicted, float)
     known = np.isfinite(x + y)
     names = [name for name, keep in zip(groups, known, strict=True) if keep] if groups is not None else None
     mean, difference = (x[known] + y[known]) / 2, y[known] - x[known]
-    with style.drawing(height=3.9, kind=kind) as (figure, axes, result):
+    with style.drawing(height=3.9) as (figure, axes, result):
         if len(mean) == 0:
             style.nothing(axes)
         else:
@@ -178,12 +149,11 @@ def histogram(
     limits: tuple[float, float] | None = None,
     line: float | None = None,
     count: str = "Cases",
-    kind: str = "svg",
 ) -> bytes:
     """Overlaid step histograms with common bins; `line` marks a threshold."""
     found = {name: _finite(array) for name, array in values.items()}
     everything = np.concatenate([*found.values(), np.empty(0)])
-    with style.drawing(kind=kind) as (_, axes, result):
+    with style.drawing() as (_, axes, result):
         if len(everything) == 0:
             style.nothing(axes)
         else:

@@ -12,28 +12,18 @@ from hilum.reporting.decision_sections import INTERVAL, part
 Row = Mapping[str, Any]
 
 
-def segmentation_scores_section(
-    summary: Row,
-    cases: Sequence[Row] = (),
-    *,
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
-    thresholds: Mapping[str, float] | None = None,
-    note: str = "",
-) -> Section:
+def segmentation_scores_section(summary: Row, cases: Sequence[Row] = (), *, note: str = "") -> Section:
     """Scores of every target with intervals, numbers of cases and units, and the plots of the cases.
 
     `summary` as summary.json; `cases` rows with target, dice, group and, where known, true_size and
-    predicted_size in size_unit (mm² or mm³, for instance); `curves` target to (thresholds, Dice);
-    `thresholds` those chosen.
+    predicted_size in size_unit (mm² or mm³, for instance).
     """
     targets: Mapping[str, Row] = summary.get("targets") or {}
     if not targets:
         return Section("Scores", (Callout("note", "This run has no scores."),), "scores")
-    chosen = {**{name: scores.get("threshold") for name, scores in targets.items()}, **(thresholds or {})}
-    at = {name: numbers.number(value) for name, value in chosen.items() if value is not None}
     blocks: list[Block] = [Text(note)] if note else []
-    blocks += [_overlap_table(targets, chosen), *_distance_table(targets)]
-    blocks += _segmentation_figures(targets, cases, curves, at)
+    blocks += [_overlap_table(targets), *_distance_table(targets)]
+    blocks += _segmentation_figures(targets, cases)
     blocks += [*_threshold_table(targets), *_empty_table(targets), *_quality_table(targets)]
     return Section("Scores", tuple(blocks), "scores")
 
@@ -51,7 +41,7 @@ def _threshold_text(threshold: Any) -> str:
     return numbers.score(threshold)
 
 
-def _overlap_table(targets: Mapping[str, Row], thresholds: Mapping[str, Any]) -> Table:
+def _overlap_table(targets: Mapping[str, Row]) -> Table:
     rows = []
     for name, scores in targets.items():
         dice = scores.get("dice")
@@ -62,7 +52,7 @@ def _overlap_table(targets: Mapping[str, Row], thresholds: Mapping[str, Any]) ->
             numbers.interval(part(dice, "interval")),
             part(dice, "pooled"),
             *(part(scores.get(key), "mean") for key in ("jaccard", "precision", "recall")),
-            _threshold_text(thresholds.get(name)),
+            _threshold_text(scores.get("threshold")),
         )
         rows.append(row)
     columns = (
@@ -138,20 +128,11 @@ def _empty_table(targets: Mapping[str, Row]) -> list[Table]:
     return [Table(columns, rows, "Cases without the target", note)] if rows else []
 
 
-def _segmentation_figures(
-    targets: Mapping[str, Row],
-    cases: Sequence[Row],
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None,
-    chosen: Mapping[str, float],
-) -> list[Figure]:
+def _segmentation_figures(targets: Mapping[str, Row], cases: Sequence[Row]) -> list[Figure]:
     figures = []
     if cases:
         text = "Each point is a case; box and line are the quartiles and the median."
         figures.append(Figure(plots.case_scores(cases), text, "Dice case by case"))
-    if curves:
-        ring = " Rings mark the thresholds in use." if chosen else ""
-        content = plots.threshold_curves(curves, chosen=chosen)
-        figures.append(Figure(content, f"Dice over the threshold.{ring}", "Choice of threshold"))
     for name in targets:
         mine = [row for row in cases if row.get("target") == name and _has_sizes(row)]
         figures += _size_figures(name, mine)

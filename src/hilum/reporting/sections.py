@@ -23,6 +23,7 @@ from hilum.reporting.overlay import ERROR_COLOURS, target_colours
 Row = Mapping[str, Any]
 T = TypeVar("T")
 
+MEASURED, LISTED = 200, 60
 _HISTORY_AXES = ("step", "seconds", "cpu_s", "epoch", "fold")
 _LABELS = {
     "lr": "Learning rate",
@@ -70,7 +71,7 @@ def findings(found: Iterable[Any]) -> list[Callout]:
     return sorted(callouts, key=lambda callout: order.get(callout.severity, 2))
 
 
-def plan_section(rows: Sequence[tuple[str, Any, str]], note: str = "") -> Section:
+def plan_section(rows: Sequence[tuple[str, Any, str]]) -> Section:
     """Every setting with its value and the reason for it; keys as `group.name` make one table a group."""
     groups: dict[str, list[tuple[str, str, str]]] = {}
     for key, value, reason in rows:
@@ -87,7 +88,7 @@ def plan_section(rows: Sequence[tuple[str, Any, str]], note: str = "") -> Sectio
         )
         for group, found in groups.items()
     ]
-    return Section("Plan", (*([Text(note)] if note else []), *tables), "plan")
+    return Section("Plan", tuple(tables), "plan")
 
 
 def setting(value: Any) -> str:
@@ -107,9 +108,7 @@ def setting(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def curves_section(
-    folds: Mapping[str, Sequence[Row]], note: str = "", labels: Mapping[str, str] | None = None
-) -> Section:
+def curves_section(folds: Mapping[str, Sequence[Row]]) -> Section:
     """Every column of the history over steps, one line a fold; seconds where there are no steps.
 
     `folds` maps a fold's name to its history rows; texts as read from a CSV are fine. At most eight
@@ -121,32 +120,22 @@ def curves_section(
     )
     keys = [key for key in dict.fromkeys(key for row in rows for key in row) if _is_drawn(key, rows)]
     keys.sort(key=lambda key: {"loss": 0, "lr": 2}.get(key, 1))
-    names = {**_LABELS, **(labels or {})}
     figures = [
         Figure(
             plots.training_curve(
-                folds, key, against=against, label=names.get(key, _title(key)), logarithmic=key == "lr"
+                folds, key, against=against, label=_LABELS.get(key, _title(key)), logarithmic=key == "lr"
             ),
             "",
-            names.get(key, _title(key)),
+            _LABELS.get(key, _title(key)),
         )
         for key in keys[:8]
     ]
-    blocks: list[Block] = [Text(note)] if note else []
-    if not figures:
-        blocks.append(Callout("note", "This run has no training history."))
-    return Section("Training", (*blocks, *figures, *_cost(folds)), "training")
+    missing = [] if figures else [Callout("note", "This run has no training history.")]
+    return Section("Training", (*missing, *figures, *_cost(folds)), "training")
 
 
 def gallery_section(
-    cards: Sequence[Card],
-    targets: Sequence[str] = (),
-    *,
-    title: str = "Cases, worst to best",
-    note: str = "",
-    errors: bool = True,
-    limit: int = 24,
-    of: int | None = None,
+    cards: Sequence[Card], targets: Sequence[str] = (), *, limit: int = 24, of: int | None = None
 ) -> Section:
     """Cards ordered from the lowest score up, with what the colours mean.
 
@@ -156,7 +145,7 @@ def gallery_section(
         cards, key=lambda card: (card.score is None or card.score != card.score, card.score or 0.0)
     )
     chosen, every = thinned(ordered, limit), of or len(ordered)
-    blocks: list[Block] = [Text(note)] if note else []
+    blocks: list[Block] = []
     if len(chosen) < every:
         worst = limit // 2
         blocks.append(
@@ -167,37 +156,35 @@ def gallery_section(
         )
     if targets:
         blocks.append(Legend(tuple(target_colours(targets).items())))
-    if errors and targets:
         blocks.append(Legend(tuple((f"{name} pixels", colour) for name, colour in ERROR_COLOURS.items())))
-    return Section(title, (*blocks, Gallery(tuple(chosen))), "cases")
+    return Section("Cases, worst to best", (*blocks, Gallery(tuple(chosen))), "cases")
 
 
-def measurements_section(
-    rows: Sequence[Row],
-    *,
-    file: str = "measurements.csv",
-    limit: int = 200,
-    title: str = "Measurements",
-    note: str = "",
-) -> Section:
-    """The measurement table, its first `limit` rows; the rest is in `file`."""
-    table = table_of(rows[:limit])
-    more = (
-        f"The first {limit:,} of {len(rows):,} rows; all of them are in {file}." if len(rows) > limit else ""
+def measurements_section(rows: Sequence[Row], *, file: str = "measurements.csv") -> Section:
+    """The measurement table, its first `MEASURED` rows; the rest is in `file`."""
+    if not rows:
+        return Section("Measurements", (Text("Nothing was measured."),), "measurements")
+    text = (
+        f"The first {MEASURED:,} of {len(rows):,} rows; all of them are in {file}."
+        if len(rows) > MEASURED
+        else f"The same table is in {file}."
     )
-    text = " ".join(part for part in (note, more or f"The same table is in {file}.") if part)
-    return Section(title, (Text(text), table) if rows else (Text("Nothing was measured."),), "measurements")
+    return Section("Measurements", (Text(text), table_of(rows[:MEASURED])), "measurements")
 
 
-def environment_section(manifest: Row, limit: int = 60) -> Section:
+def environment_section(manifest: Row) -> Section:
     """How the run was made: command, machine, versions, times, seeds, and the hashes of its input."""
     facts: list[tuple[str, str]] = []
     blocks: list[Block] = []
     for key, value in manifest.items():
         if isinstance(value, Mapping) and len(value) > 8:
             rows = tuple((str(name), setting(item)) for name, item in value.items())
-            more = f"The first {limit} of {len(rows)}; all are in manifest.json." if len(rows) > limit else ""
-            table = Table(("Name", "Value"), rows[:limit], _title(key), more, code=("Value",), sortable=False)
+            more = (
+                f"The first {LISTED} of {len(rows)}; all are in manifest.json." if len(rows) > LISTED else ""
+            )
+            table = Table(
+                ("Name", "Value"), rows[:LISTED], _title(key), more, code=("Value",), sortable=False
+            )
             blocks += [table]
         elif isinstance(value, Mapping):
             facts += [(f"{_title(key)}: {name}", setting(item)) for name, item in value.items()]

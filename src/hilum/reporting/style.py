@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -58,10 +57,8 @@ _RULES: Mapping[str, Any] = {
 
 
 @contextlib.contextmanager
-def drawing(
-    width: float = WIDTH, height: float = HEIGHT, kind: str = "svg"
-) -> Iterator[tuple[Any, Any, io.BytesIO]]:
-    """Yield (figure, axes, result): after the block `result` holds the bytes of the plot.
+def drawing(width: float = WIDTH, height: float = HEIGHT) -> Iterator[tuple[Any, Any, io.BytesIO]]:
+    """Yield (figure, axes, result): after the block `result` holds the plot as SVG bytes.
 
     Sizes in inches; at 4.9 the letters are right for half a page and for a telephone.
     """
@@ -69,10 +66,7 @@ def drawing(
     with mpl.rc_context(dict(_RULES)):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots(), result
-        if kind == "svg":
-            FigureCanvasSVG(figure).print_svg(result, metadata={"Date": None, "Creator": None})
-        else:
-            FigureCanvasAgg(figure).print_png(result)
+        FigureCanvasSVG(figure).print_svg(result, metadata={"Date": None, "Creator": None})
 
 
 def colour(place: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,20 +39,16 @@ def _between(interval: Sequence[Any]) -> str:
     return f"[{low}, {high}]"
 
 
-def _known(*values: Any) -> bool:
-    return all(math.isfinite(numbers.number(value)) for value in values)
-
-
 def _decision_lines(summary: dict[str, Any]) -> list[str]:
     """Scores of a classifier, and its operating point with what it costs."""
     names = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
     lines = []
     for key, name in names.items():
-        if isinstance(score := summary.get(key), dict) and _known(score["value"]):
+        if isinstance(score := summary.get(key), dict) and numbers.known(score["value"]):
             between = _between(score["interval"])
             lines.append(f"{name} {score['value']:.3f} {between} over {score['cases']} images")
     point = summary.get("operating_point", {})
-    if _known(point.get("sensitivity"), point.get("specificity")):
+    if numbers.known(point.get("sensitivity"), point.get("specificity")):
         lines.append(
             f"sensitivity {point['sensitivity']:.3f}, specificity {point['specificity']:.3f} for "
             f"{summary.get('positive')} at threshold {point['threshold']:.3f} ({point['rule']})"
@@ -68,12 +63,12 @@ def _detection_lines(summary: dict[str, Any]) -> list[str]:
     cpm, point, away = summary["froc"]["cpm"], summary["operating_point"], summary["distance_mm"]
     value, between = numbers.score(cpm["value"]), _between(cpm["interval"])
     lines = [f"CPM {value} {between} over {summary['nodules']} nodules in {summary['scans']} scans"]
-    if _known(point["sensitivity"], point["false_positives_a_scan"]):
+    if numbers.known(point["sensitivity"], point["false_positives_a_scan"]):
         lines.append(
             f"sensitivity {point['sensitivity']:.3f} at {point['false_positives_a_scan']:.2f} "
             f"false positives a scan, at threshold {point['threshold']:.3f}"
         )
-    if _known(away["median"], away["p90"]):
+    if numbers.known(away["median"], away["p90"]):
         lines.append(
             f"centres off by {away['median']:.1f} mm (median), 90 % by less than {away['p90']:.1f} mm"
         )

@@ -31,22 +31,12 @@ def bin_sums(confidence: Floats, right: Floats, bins: int = BINS) -> tuple[NDArr
 
 
 def error_of_bins(sums: Floats) -> Floats:
-    """Expected calibration error (S,) of bin sums (S, bins, 3) of confidence, right ones, cases."""
+    """Expected calibration error (S,) of bin sums (S, bins, 3) of confidence, right ones, cases.
+
+    That is the mean over cases of |confidence - share right| of their bin, 0 (best) to 1; NaN without cases.
+    """
     gaps = np.abs(sums[..., 0] - sums[..., 1]).sum(axis=-1)
     return ratio(gaps, sums[..., 2].sum(axis=-1))
-
-
-def expected_calibration_error(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> float:
-    """Mean over cases of |confidence - share right| of their bin, 0 (best) to 1; NaN without cases.
-
-    Binary: give the probability of the positive class and the label. Multi-class: the highest
-    probability and whether that class was right.
-
-    >>> round(expected_calibration_error([0.9, 0.9, 0.9, 0.9], [1, 1, 1, 0]), 3)
-    0.15
-    """
-    sums = _binned(np.asarray(confidence, np.float64), np.asarray(right, np.float64), bins)
-    return float(error_of_bins(sums[None])[0])
 
 
 def reliability_curve(

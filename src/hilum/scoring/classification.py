@@ -19,21 +19,7 @@ from hilum.scoring.measures import (
     macro,
     multiclass_measures,
 )
-from hilum.scoring.operating_point import (
-    OperatingPoint,
-    at_threshold,
-    operating_point,
-)
-
-__all__ = [
-    "OperatingPoint",
-    "at_threshold",
-    "class_report",
-    "confusion",
-    "operating_point",
-    "summarise_binary",
-    "summarise_classification",
-]
+from hilum.scoring.operating_point import OperatingPoint
 
 Floats = NDArray[np.float64]
 logger = logging.getLogger(__name__)

@@ -166,35 +166,39 @@ def froc(
 def summarise_detection(
     result: Froc, samples: int = SAMPLES, seed: int = 0, groups: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The detection part of summary.json: `{"cpm": {"value", "interval"}, "sensitivity_at": {...}}`.
+    """The detection part of summary.json.
 
+    `cpm` is {"value", "interval", "scans", "nodules"}, `sensitivity_at` maps each of the seven rates to its
+    sensitivity. `froc` is what is drawn: the same points with their intervals, and the whole curve.
     Intervals are 95 % bootstrap over `groups` (patients, by scan), each scan its own without.
-    `localisation_error_mm` is the distance between the
-    predicted and the true centre of the nodules that were found.
+    `distance_mm` is between the predicted and the true centre of the nodules that were found. `doubles` are
+    further candidates on a nodule, `ignored` those on excluded findings.
     """
-    intervals, cpm_interval = _bootstrap(result, samples, seed, groups or {})
+    names = groups or {}
+    intervals, cpm_interval = _bootstrap(result, samples, seed, names)
     errors = [hit.distance_mm for hit in result.hits if hit.candidate is not None]
+    sensitivity = [result.sensitivity_at(rate) for rate in RATES]
+    cpm = {"value": result.cpm, "interval": list(cpm_interval)}
     return {
-        "cpm": {
-            "value": result.cpm,
-            "interval": list(cpm_interval),
-            "scans": len(result.scans),
-            "nodules": len(result.hits),
+        "scans": len(result.scans),
+        "groups": len({names.get(name, name) for name in result.scans}),
+        "nodules": len(result.hits),
+        "cpm": {**cpm, "scans": len(result.scans), "nodules": len(result.hits)},
+        "sensitivity_at": {f"{rate:g}": found for rate, found in zip(RATES, sensitivity, strict=True)},
+        "froc": {
+            "false_positives": list(RATES),
+            "sensitivity": sensitivity,
+            "sensitivity_interval": [list(ends) for ends in intervals],
+            "cpm": cpm,
+            "curve": {"false_positives": result.rates.tolist(), "sensitivity": result.sensitivity.tolist()},
         },
-        "sensitivity_at": {f"{rate:g}": result.sensitivity_at(rate) for rate in RATES},
-        "sensitivity_interval_at": {
-            f"{rate:g}": list(found) for rate, found in zip(RATES, intervals, strict=True)
-        },
-        "found": len(errors),
-        "missed": len(result.missed),
-        "false_positives": len(result.false_positives),
-        "further_hits_ignored": result.doubles,
-        "excluded_findings_ignored": result.irrelevant,
-        "localisation_error_mm": {
-            "mean": float(np.mean(errors)) if errors else float("nan"),
+        "distance_mm": {
             "median": float(np.median(errors)) if errors else float("nan"),
+            "p90": float(np.percentile(errors, 90)) if errors else float("nan"),
             "cases": len(errors),
         },
+        "doubles": result.doubles,
+        "ignored": result.irrelevant,
     }
 
 

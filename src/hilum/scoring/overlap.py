@@ -8,7 +8,7 @@ empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Pixels found rightly (`tp`), wrongly (`fp`) and missed (`fn`); overlaps of cases can be added.
+    """Pixels found rightly (`tp`), wrongly (`fp`) and missed (`fn`).
 
     >>> Overlap(tp=6, fp=2, fn=2).dice
     0.75
@@ -46,9 +46,6 @@ class Overlap:
     tp: int
     fp: int
     fn: int
-
-    def __add__(self, other: Overlap) -> Overlap:
-        return Overlap(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
 
     @property
     def truth_pixels(self) -> int:
@@ -86,10 +83,8 @@ class Overlap:
         return 1.0 if self.tp + self.fp + self.fn == 0 else self.dice
 
 
-def overlap(
-    prediction: NDArray[np.bool_], truth: NDArray[np.bool_], valid: NDArray[np.bool_] | None = None
-) -> Overlap:
-    """Count the overlap of two masks of equal shape (any axes), only where `valid` if that is given.
+def overlap(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Overlap:
+    """Count the overlap of two masks of equal shape (any axes).
 
     Raises HilumError where the shapes differ.
 
@@ -98,9 +93,6 @@ def overlap(
     """
     _same_shape(prediction, truth)
     prediction, truth = np.asarray(prediction, bool), np.asarray(truth, bool)
-    if valid is not None:
-        _same_shape(valid, truth)
-        prediction, truth = prediction & valid, truth & valid
     tp = int(np.count_nonzero(prediction & truth))
     return Overlap(tp, int(np.count_nonzero(prediction)) - tp, int(np.count_nonzero(truth)) - tp)
 
@@ -109,19 +101,13 @@ def overlap(
 class DiceCurve:
     """Overlap at many thresholds at once: `tp`, `fp`, `fn` are (K,) counts at `thresholds` (K,).
 
-    A pixel is predicted where its probability is at or above the threshold. Curves of cases with
-    equal thresholds can be added, which pools them.
+    A pixel is predicted where its probability is at or above the threshold.
     """
 
     thresholds: NDArray[np.float64]
     tp: NDArray[np.int64]
     fp: NDArray[np.int64]
     fn: NDArray[np.int64]
-
-    def __add__(self, other: DiceCurve) -> DiceCurve:
-        if not np.array_equal(self.thresholds, other.thresholds):
-            raise HilumError("curves of different thresholds cannot be pooled: compute them at the same ones")
-        return DiceCurve(self.thresholds, self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
 
     @property
     def truth_pixels(self) -> int:
@@ -144,33 +130,18 @@ class DiceCurve:
         return Overlap(int(self.tp[index]), int(self.fp[index]), int(self.fn[index]))
 
 
-def pool(curves: Iterable[DiceCurve]) -> DiceCurve:
-    """Sum of one or more curves. Raises HilumError where there is none."""
-    pooled: DiceCurve | None = None
-    for curve in curves:
-        pooled = curve if pooled is None else pooled + curve
-    if pooled is None:
-        raise HilumError("no curve to pool: at least one annotated case is needed")
-    return pooled
-
-
-def dice_curve(
-    probability: NDArray[Any], truth: NDArray[np.bool_], valid: NDArray[np.bool_] | None = None
-) -> DiceCurve:
+def dice_curve(probability: NDArray[Any], truth: NDArray[np.bool_]) -> DiceCurve:
     """Overlap at the 256 thresholds k / 255 in one pass, for arrays of any axes.
 
     `probability` is float in 0 to 1, uint8 with 255 for certainty, or a bool mask. Float values are
     cut down to multiples of 1/255, which changes no comparison with these thresholds.
     Raises HilumError where shapes differ or a probability is not within 0 to 1.
     """
-    return _curve(_levels(probability), LEVELS, CURVE_THRESHOLDS, truth, valid)
+    return _curve(_levels(probability), LEVELS, CURVE_THRESHOLDS, truth)
 
 
 def dice_at_thresholds(
-    probability: NDArray[Any],
-    truth: NDArray[np.bool_],
-    thresholds: Sequence[float],
-    valid: NDArray[np.bool_] | None = None,
+    probability: NDArray[Any], truth: NDArray[np.bool_], thresholds: Sequence[float]
 ) -> DiceCurve:
     """Overlap at any ascending `thresholds`, exact, in one pass; arguments as in `dice_curve`.
 
@@ -186,25 +157,18 @@ def dice_at_thresholds(
         levels = level_of[_levels(probability)]
     else:
         levels = np.digitize(_checked(probability), cuts)
-    curve = _curve(levels, cuts.size + 1, np.concatenate(([-np.inf], cuts)), truth, valid)
+    curve = _curve(levels, cuts.size + 1, np.concatenate(([-np.inf], cuts)), truth)
     return DiceCurve(cuts, curve.tp[1:], curve.fp[1:], curve.fn[1:])
 
 
 def _curve(
-    levels: NDArray[Any],
-    count: int,
-    thresholds: NDArray[np.float64],
-    truth: NDArray[np.bool_],
-    valid: NDArray[np.bool_] | None,
+    levels: NDArray[Any], count: int, thresholds: NDArray[np.float64], truth: NDArray[np.bool_]
 ) -> DiceCurve:
     """Histogram the levels inside and outside the truth and sum both from the top."""
     _same_shape(levels, truth)
     inside = np.asarray(truth, bool)
-    outside = ~inside
-    if valid is not None:
-        _same_shape(valid, truth)
-        inside, outside = inside & valid, outside & valid
-    tp, fp = (np.bincount(levels[where], minlength=count)[::-1].cumsum()[::-1] for where in (inside, outside))
+    parts = (inside, ~inside)
+    tp, fp = (np.bincount(levels[where], minlength=count)[::-1].cumsum()[::-1] for where in parts)
     return DiceCurve(thresholds, tp.astype(np.int64), fp.astype(np.int64), (tp[0] - tp).astype(np.int64))
 
 

@@ -26,7 +26,7 @@ class CaseScore:
 
     Counts are pixels. `dice`, `jaccard`, `precision` and `recall` are 0 to 1 at `threshold`;
     `dice_at` maps other thresholds to Dice. `hd95` and `msd` (95 % Hausdorff and mean surface
-    distance) are in `unit`. `false_positive_share` is the share of the scored pixels wrongly
+    distance) are in `unit`. `false_positive_share` is the share of the pixels wrongly
     predicted, 0 to 1. NaN where a score is not defined: see `hilum.scoring.overlap` and `.surface`.
     """
 
@@ -66,7 +66,6 @@ def case_scores(
     unit: str = "px",
     thresholds: Sequence[float] | None = None,
     decision: NDArray[np.bool_] | None = None,
-    valid: NDArray[np.bool_] | None = None,
     case: str = "",
     group: str = "",
     fold: int | None = None,
@@ -78,7 +77,6 @@ def case_scores(
     probability is at or above the target's of `thresholds` (0.5 each if not given), or where the bool
     masks `decision` say so, after post-processing for instance. `annotated` (T,) is False for targets
     that nobody marked in this case: they get no row. `sizes` is the spacing in array order, in `unit`.
-    `valid` (Y, X) or (Z, Y, X) limits everything to a part of the image.
     Raises HilumError where shapes or counts do not fit.
     """
     if prediction.shape != truth.shape or len(targets) != len(truth):
@@ -97,8 +95,8 @@ def case_scores(
             target=target,
             threshold=float(cuts[i]),
             unit=unit,
-            dice_at=_dice_at(prediction[i], truth[i], valid),
-            **_mask_scores(_decided(prediction, cuts, decision, i), truth[i], sizes, valid),
+            dice_at=_dice_at(prediction[i], truth[i]),
+            **_mask_scores(_decided(prediction, cuts, decision, i), truth[i], sizes),
         )
         for i, target in enumerate(targets)
         if marked[i]
@@ -140,27 +138,21 @@ def _decided(
     return decided
 
 
-def _dice_at(
-    prediction: NDArray[Any], truth: NDArray[np.bool_], valid: NDArray[np.bool_] | None
-) -> dict[float, float]:
-    curve = dice_at_thresholds(prediction, truth, TABLE_THRESHOLDS, valid)
+def _dice_at(prediction: NDArray[Any], truth: NDArray[np.bool_]) -> dict[float, float]:
+    curve = dice_at_thresholds(prediction, truth, TABLE_THRESHOLDS)
     return dict(zip(TABLE_THRESHOLDS, map(float, curve.dice), strict=True))
 
 
-def _mask_scores(
-    mask: NDArray[np.bool_], truth: NDArray[np.bool_], sizes: Sequence[float], valid: NDArray[np.bool_] | None
-) -> dict[str, Any]:
-    counts = overlap(mask, truth, valid)
-    pixels = truth.size if valid is None else int(np.count_nonzero(valid))
+def _mask_scores(mask: NDArray[np.bool_], truth: NDArray[np.bool_], sizes: Sequence[float]) -> dict[str, Any]:
+    counts = overlap(mask, truth)
     distances = UNDEFINED
     if counts.truth_pixels and counts.predicted_pixels:
-        inside = (mask, truth) if valid is None else (mask & valid, truth & valid)
-        distances = surface_distances(*inside, sizes)
+        distances = surface_distances(mask, truth, sizes)
     return {
         **{name: getattr(counts, name) for name in (*OVERLAP_SCORES, "truth_pixels", "predicted_pixels")},
         "hd95": distances.hd95,
         "msd": distances.mean,
-        "false_positive_share": float(ratio(counts.fp, pixels)),
+        "false_positive_share": float(ratio(counts.fp, truth.size)),
         **asdict(counts),
     }
 

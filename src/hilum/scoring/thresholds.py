@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError
-from hilum.scoring.overlap import CURVE_THRESHOLDS, DiceCurve, pool
+from hilum.scoring.overlap import CURVE_THRESHOLDS, DiceCurve
 
-CRITERIA = ("mean", "pooled")
 # Pixels below a probability of a tenth are never marked, however little there is in an image.
 LEAST = 0.1
 TEMPERATURES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
@@ -118,13 +117,16 @@ def image_threshold(counts: NDArray[np.int64], own: Own = Own()) -> float:
     return (least + int(np.argmax(expected[least:])) - 0.5) / (len(counts) - 1)
 
 
-def fit_threshold(curves: Sequence[DiceCurve], criterion: str = "mean") -> float:
-    """The threshold of the highest Dice over cases: "mean" over cases with the target, or "pooled".
+def fit_threshold(curves: Sequence[DiceCurve]) -> float:
+    """The threshold of the highest mean Dice over the cases with the target.
 
     Among equally good thresholds the middle of the widest run is taken. Raises HilumError where no
-    case has the target or the criterion is unknown.
+    case has the target.
     """
-    score = np.round(_score(curves, criterion), 9)
+    positive = [curve for curve in curves if curve.truth_pixels]
+    if not positive:
+        raise HilumError("no case has the target: a threshold cannot be fitted, leave it at 0.5")
+    score = np.round(np.mean([curve.dice for curve in positive], axis=0), 9)
     best = np.flatnonzero(score >= np.nanmax(score))
     runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
     widest = max(runs, key=len)
@@ -134,7 +136,6 @@ def fit_threshold(curves: Sequence[DiceCurve], criterion: str = "mean") -> float
 def cross_fit_threshold(
     curves: Sequence[DiceCurve],
     folds: Sequence[Hashable],
-    criterion: str = "mean",
     counts: Sequence[NDArray[np.int64]] | None = None,
 ) -> FittedThreshold:
     """Fit on all cases, and for each fold on the others, to say what fitting gains.
@@ -149,13 +150,13 @@ def cross_fit_threshold(
     for fold in dict.fromkeys(folds):
         others = [curve for curve, own in zip(curves, folds, strict=True) if own != fold]
         known = any(curve.truth_pixels for curve in others)
-        by_fold[fold] = fit_threshold(others, criterion) if known else 0.5
+        by_fold[fold] = fit_threshold(others) if known else 0.5
     chosen = [by_fold[fold] for fold in folds]
     return FittedThreshold(
-        threshold=fit_threshold(curves, criterion),
+        threshold=fit_threshold(curves),
         by_fold=by_fold,
-        default_dice=_dice_at(curves, [0.5] * len(curves), criterion),
-        fitted_dice=_dice_at(curves, chosen, criterion),
+        default_dice=_dice_at(curves, [0.5] * len(curves)),
+        fitted_dice=_dice_at(curves, chosen),
         **(_of_images(curves, folds, counts) if counts is not None else {}),
     )
 
@@ -182,21 +183,6 @@ def _of_images(
     }
 
 
-def _score(curves: Sequence[DiceCurve], criterion: str) -> NDArray[np.float64]:
-    """Dice (K,) over cases at each threshold."""
-    if criterion not in CRITERIA:
-        raise HilumError(f"criterion {criterion!r} is not one of {', '.join(CRITERIA)}")
-    positive = [curve for curve in curves if curve.truth_pixels]
-    if not positive:
-        raise HilumError("no case has the target: a threshold cannot be fitted, leave it at 0.5")
-    if criterion == "pooled":
-        return pool(curves).dice
-    mean: NDArray[np.float64] = np.mean([curve.dice for curve in positive], axis=0)
-    return mean
-
-
-def _dice_at(curves: Sequence[DiceCurve], thresholds: Sequence[float], criterion: str) -> float:
+def _dice_at(curves: Sequence[DiceCurve], thresholds: Sequence[float]) -> float:
     counts = [curve.at(threshold) for curve, threshold in zip(curves, thresholds, strict=True)]
-    if criterion == "pooled":
-        return sum(counts[1:], start=counts[0]).dice
     return float(np.mean([count.dice for count in counts if count.truth_pixels]))

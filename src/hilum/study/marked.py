@@ -13,6 +13,7 @@ from hilum.study.names import counted, listed
 from hilum.study.study import NODULE, Case, Finding, Mark, Study
 from hilum.study.survey import Facts
 
+# The sizes at which Lung-RADS 2022 changes what is advised for a solid nodule at baseline.
 EDGES_MM = (0.0, 6.0, 8.0, 15.0, math.inf)
 LEAST_VOXELS = 2.0
 _WIDTHS = ("below 6", "6 to 8", "8 to 15", "15 and more")

@@ -6,14 +6,17 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hilum.errors import HilumError
+from hilum.explanation.decision import Decide, Found
 from hilum.files import read_json, write_json, write_rows
 from hilum.image.image import Image
 from hilum.inference.keeping import kept
@@ -29,6 +32,8 @@ from hilum.tasks.decisions import (
     RULES,
     Decision,
     Outcome,
+    calibrated,
+    called,
     class_names,
     decision_from_json,
     is_exclusive,
@@ -54,6 +59,7 @@ class Classify(OneNetwork):
     """The classification task; see `hilum.tasks.task.Task` for what each method owes."""
 
     name = "classify"
+    in_blocks = False
 
     def accepts(self, study: Study) -> bool:
         """Whether images are labelled."""
@@ -199,6 +205,10 @@ class Classify(OneNetwork):
             "thresholds": decision.thresholds.tolist(),
         }
 
+    def decide(self, run: Run, presence: bool = True) -> Decide:
+        """Called classes (K,), calibrated and by the thresholds for new images."""
+        return partial(_called, final_decision(run), run.plan)
+
     def headlines(self, run: Run) -> Sequence[Headline]:
         """AUC and accuracy; sensitivity and specificity where it is a yes-or-no question."""
         summary = run.summary()
@@ -230,16 +240,19 @@ class Classify(OneNetwork):
 CLASSIFY = Classify()
 
 
-def balanced_weights(absent: float, present: float, of: float | None = None) -> tuple[float, float]:
-    """Weights of two classes by their counts, half of all (or of `of`) for each.
+def _called(decision: Decision, plan: Plan, probability: NDArray[np.float32], _: tuple[int, ...]) -> Found:
+    values = calibrated(np.asarray(probability[None], np.float64), decision, plan)
+    return np.asarray(called(values, decision, plan)[0])
 
-    The 2020 X-ray study counted 90 % of its images as all:
 
-    >>> [round(weight, 2) for weight in balanced_weights(1684, 4808, 0.9 * (1684 + 4808))]
-    [1.73, 0.61]
+def balanced_weights(absent: float, present: float) -> tuple[float, float]:
+    """Weights of two classes by their counts, half of all for each.
+
+    >>> [round(weight, 2) for weight in balanced_weights(1684, 4808)]
+    [1.93, 0.68]
     """
-    total = absent + present if of is None else of
-    return total / (2 * max(1.0, absent)), total / (2 * max(1.0, present))
+    half = (absent + present) / 2
+    return half / max(1.0, absent), half / max(1.0, present)
 
 
 def final_decision(run: Run) -> Decision:

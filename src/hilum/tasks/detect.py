@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from hilum.ct.candidates import Candidate
 from hilum.ct.tables import write_submission
+from hilum.explanation.decision import Decide, at_half
 from hilum.files import read_json, write_json, write_rows
 from hilum.image.image import Image
 from hilum.image.readers import probe
@@ -40,6 +41,7 @@ from hilum.tasks.findings import (
 )
 from hilum.tasks.nodule_centres import on_lookalikes, on_nodules
 from hilum.tasks.nodule_masks import Part, ball_part, joined, part_of
+from hilum.tasks.nodule_pages import detection_sections
 from hilum.tasks.scans import (
     Scan,
     marks_inside,
@@ -66,6 +68,8 @@ class Detect:
     """The detection task; see `hilum.tasks.task.Task` for what each method owes."""
 
     name = "detect"
+    in_blocks = False
+    unread: Collection[str] = ()
 
     def accepts(self, study: Study) -> bool:
         """Whether volumes carry marks."""
@@ -227,6 +231,10 @@ class Detect:
             "candidates": run.plan.detection.model_dump(mode="json"),
         }
 
+    def decide(self, run: Run, presence: bool = True) -> Decide:
+        """At 0.5: what counts in a scan are candidates, of which a picture of voxels knows nothing."""
+        return at_half
+
     def headlines(self, run: Run) -> Sequence[Headline]:
         """CPM, sensitivity at one and four false positives a scan, distance."""
         summary = run.summary()
@@ -246,9 +254,7 @@ class Detect:
 
     def sections(self, run: Run, study: Study) -> Sequence[Section]:
         """FROC, found and missed nodules, lungs."""
-        from hilum.reporting.detection_sections import detection_sections
-
-        return list(detection_sections(run, study))
+        return detection_sections(run, study)
 
 
 DETECT = Detect()

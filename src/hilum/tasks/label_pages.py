@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import nn
 
 from hilum.errors import HilumError
 from hilum.explanation.activation import class_activation
-from hilum.files import read_json
+from hilum.files import read_json, read_rows, with_values
 from hilum.image.colours import to_display
 from hilum.image.image import Image
 from hilum.planning.plan import Plan
@@ -36,18 +35,14 @@ SIDE = 200
 GAP = 0.01
 
 
-def read_rows(run: Run) -> list[dict[str, Any]]:
+def _read_rows(run: Run) -> list[dict[str, Any]]:
     """The rows of cases.csv; class names stay text."""
-    import pandas as pd
-
-    texts = dict.fromkeys(("file", "case", "group", "class", "label"), str)
-    found = pd.read_csv(run.evaluation / "cases.csv", dtype=texts, keep_default_na=False, na_values=[""])
-    return [{str(key): value for key, value in row.items()} for row in found.to_dict("records")]
+    return with_values(read_rows(run.evaluation / "cases.csv"), ("file", "case", "group", "class", "label"))
 
 
 def scores_section(run: Run, classes: Sequence[str]) -> Section:
     """Scores with intervals, operating point, curves, the report per class, and how to read them."""
-    summary, rows = run.summary(), read_rows(run)
+    summary, rows = run.summary(), _read_rows(run)
     shown = list(classes[-1:]) if "positive" in summary else list(classes)
     truths = [true_classes(row, classes) for row in rows]
     decisions = {name: _decided(name, rows, truths) for name in shown}
@@ -97,13 +92,13 @@ def how_decided(run: Run, summary: Mapping[str, Any]) -> str:
         else "No other image was there to learn a temperature on, so probabilities are not calibrated."
     )
     chosen = point.get("chosen_on")
-    if chosen and _finite(chosen["sensitivity"], chosen["specificity"]):
+    if chosen and numbers.known(chosen["sensitivity"], chosen["specificity"]):
         parts.append(
             f"On those {chosen['cases']} images the operating point ({point['rule']}) had sensitivity "
             f"{chosen['sensitivity']:.3f} and specificity {chosen['specificity']:.3f}."
         )
     compared = (*(youden or {}).values(), point.get("sensitivity"), point.get("specificity"))
-    if youden and calibration["learnt_on"] and _finite(*compared):
+    if youden and calibration["learnt_on"] and numbers.known(*compared):
         gained, paid = point["sensitivity"] - youden["recall"], point["specificity"] - youden["specificity"]
         parts.append(
             f"Against Youden's point (sensitivity {youden['recall']:.3f}, specificity "
@@ -111,10 +106,6 @@ def how_decided(run: Run, summary: Mapping[str, Any]) -> str:
             "specificity."
         )
     return " ".join(parts)
-
-
-def _finite(*values: Any) -> bool:
-    return all(math.isfinite(numbers.number(value)) for value in values)
 
 
 def _more(change: float) -> str:
@@ -126,26 +117,38 @@ def shift_note(run: Run, summary: Mapping[str, Any]) -> str:
     validation = summary.get("validation")
     if not validation or run.splits.by != "given" or run.plan.training.validation:
         return ""
-    if not _finite(validation["auc"]["value"], summary["auc"]["value"]):
+    if not numbers.known(validation["auc"]["value"], summary["auc"]["value"]):
         return ""
     if not validation["auc"]["value"] - summary["auc"]["value"] > GAP:
         return ""
-    plan = run.plan
-    norm = "by its own mean and spread" if plan.data.normalise in OWN_SCALE else "on one scale"
-    augmentation = plan.training.augmentation
     accuracy, before = summary["accuracy"]["value"], validation["accuracy"]["value"]
-    copies = "mirrored, turned, zoomed and shifted" if plan.inference.moves else "mirrored"
     also = f", accuracy {accuracy:.3f} against {before:.3f}" if accuracy < before else ""
     return (
         f"The test images are harder than the validation images: AUC {summary['auc']['value']:.3f} against "
         f"{validation['auc']['value']:.3f}{also}. So the given validation images are more like the "
         "training images than the test images are (the table of splits below shows how they differ; where "
         "no patient is named, images of one patient may lie in both). "
-        f"Against such a shift each image is normalised {norm}; position, size, angle (up to "
-        f"{augmentation.rotate_deg:g}°), contrast and brightness are varied in training; weights are "
-        f"averaged; {copies} copies are averaged in prediction. The threshold was not moved after seeing "
-        "the test images."
+        f"Against such a shift {'; '.join(_against_shift(run.plan))}. The threshold was not moved after "
+        "seeing the test images."
     )
+
+
+def _against_shift(plan: Plan) -> list[str]:
+    """What this plan does that helps where new images look otherwise."""
+    norm = "by its own mean and spread" if plan.data.normalise in OWN_SCALE else "on one scale"
+    done = [
+        f"each image is normalised {norm}",
+        f"position, size, angle (up to {plan.training.augmentation.rotate_deg:g}°), contrast and brightness "
+        "are varied in training",
+    ]
+    copies = "mirrored" if plan.inference.flips else ""
+    if plan.inference.moves:
+        copies += f"{', ' if copies else ''}turned, zoomed and shifted"
+    if plan.training.ema:
+        done.append("weights are averaged")
+    if copies:
+        done.append(f"{copies} copies are averaged in prediction")
+    return done
 
 
 def unscored_note(summary: Mapping[str, Any]) -> str:
@@ -158,7 +161,7 @@ def unscored_note(summary: Mapping[str, Any]) -> str:
 
 def mistakes(run: Run, study: Study, classes: Sequence[str]) -> Section:
     """Wrong decisions, the most certain first, each with its picture."""
-    rows = [row for row in read_rows(run) if row.get("correct") in (False, "False")]
+    rows = [row for row in _read_rows(run) if row.get("correct") in (False, "False")]
     rows.sort(key=lambda row: -_certainty(row, classes))
     by_name = {case.name: case for case in study.cases}
     shown = [row for row in rows[:MISTAKES] if row["case"] in by_name]

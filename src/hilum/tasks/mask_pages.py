@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hilum.files import read_rows, with_values
 from hilum.image.readers import probe
 from hilum.inference.keeping import kept
 from hilum.inference.predictor import enlarged
@@ -43,14 +44,7 @@ def mask_sections(run: Run, study: Study) -> list[Section]:
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a table that this run wrote; numbers as numbers, names as text, empty cells as NaN."""
-    import pandas as pd
-
-    names = dict.fromkeys(("case", "group", "target", "unit"), str)
-    try:
-        table = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
-    except pd.errors.EmptyDataError:
-        return []  # no case was scored
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    return with_values(read_rows(path), ("case", "group", "target", "unit"))
 
 
 def _sized(rows: Sequence[Row], measured: Sequence[Row], study: Study) -> list[dict[str, Any]]:

@@ -159,27 +159,13 @@ def detection_summary(
     seed: int = 0,
     groups: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """summary.json of a detector: FROC, CPM with its interval, both stages, operating point, errors in mm.
+    """summary.json of a detector: what `summarise_detection` says, the first stage, the operating point.
 
     `threshold` is the one of each scan: that of its fold; `groups` that of each scan.
     """
-    whole = summarise_detection(final, samples, seed, groups)
-    errors = [hit.distance_mm for hit in final.hits if hit.candidate is not None]
     rate, sensitivity = at_threshold(final, threshold)
-    sensitivities = [final.sensitivity_at(at) for at in RATES]
     return {
-        "scans": len(final.scans),
-        "groups": len({(groups or {}).get(name, name) for name in final.scans}),
-        "nodules": len(final.hits),
-        "cpm": {key: whole["cpm"][key] for key in ("value", "interval", "scans", "nodules")},
-        "sensitivity_at": whole["sensitivity_at"],
-        "froc": {
-            "false_positives": list(RATES),
-            "sensitivity": sensitivities,
-            "sensitivity_interval": [whole["sensitivity_interval_at"][f"{rate:g}"] for rate in RATES],
-            "cpm": {"value": final.cpm, "interval": whole["cpm"]["interval"]},
-            "curve": {"false_positives": final.rates.tolist(), "sensitivity": final.sensitivity.tolist()},
-        },
+        **summarise_detection(final, samples, seed, groups),
         "first_stage": {"cpm": first.cpm, "sensitivity": [first.sensitivity_at(at) for at in RATES]},
         "operating_point": {
             "threshold": float(np.mean(list(threshold.values()))),
@@ -188,14 +174,7 @@ def detection_summary(
             "false_positives_a_scan": rate,
             "sensitivity": sensitivity,
         },
-        "distance_mm": {
-            "median": float(np.median(errors)) if errors else float("nan"),
-            "p90": float(np.percentile(errors, 90)) if errors else float("nan"),
-            "cases": len(errors),
-        },
         "dice": dict(dice),
-        "doubles": final.doubles,
-        "ignored": final.irrelevant,
         "targets": {},
     }
 

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hilum.explanation.decision import Decide, Found
 from hilum.files import write_json, write_rows
 from hilum.image.image import Image
 from hilum.inference.keeping import kept, level_counts
@@ -64,19 +66,19 @@ from hilum.training.run import Run
 from hilum.training.samples import Sample, masked_sample
 
 logger = logging.getLogger(__name__)
-TEMPERATURE = (
+HOW_CUT = (
     "of each image the threshold whose mask has the highest expected Dice, that is twice the sum of its "
     "probabilities over its size and the sum of all probabilities, before enlarging; for this, logits are "
     "divided by the temperature, only pixels of at least 0.1 then are marked, and of the pixels kept as 0 so "
     "many (background) count as a quarter of a level, the others as nothing"
 )
-GALLERY = 24
 
 
 class Segment(OneNetwork):
     """The segmentation task; see `hilum.tasks.task.Task` for what each method owes."""
 
     name = "segment"
+    in_blocks = True
 
     def accepts(self, study: Study) -> bool:
         """Whether there are masks."""
@@ -247,9 +249,15 @@ class Segment(OneNetwork):
             "levels": 255,
             "enlarge": "linearly between pixel centres to the size of the image; shrunk by area means",
             "thresholds": dict(zip(targets, cuts, strict=True)),
-            "temperature": TEMPERATURE,
+            "how_cut": HOW_CUT,
             "presence": dict(zip(targets, final_presence(run), strict=True)),
         }
+
+    def decide(self, run: Run, presence: bool = True) -> Decide:
+        """Masks (K, *shape) by the thresholds for new images."""
+        targets = run.plan.data.outputs
+        gates = final_presence(run) if presence else [0.0] * len(targets)
+        return partial(_masks, targets, final_thresholds(run), gates)
 
     def headlines(self, run: Run) -> Sequence[Headline]:
         """Mean Dice of each target with its interval."""
@@ -265,6 +273,17 @@ class Segment(OneNetwork):
 
 
 SEGMENT = Segment()
+
+
+def _masks(
+    targets: Sequence[str],
+    cuts: Sequence[Cut],
+    gates: Sequence[float],
+    probability: NDArray[np.float32],
+    shape: tuple[int, ...],
+) -> Found:
+    masks, _, _ = decided_whole(targets, quantised(probability), shape, cuts, gates)
+    return np.stack(list(masks.values()))
 
 
 def _delivered(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from hilum.explanation.decision import Decide
     from hilum.image.image import Image
     from hilum.image.spacing import Spacing
     from hilum.inference.cells import Cells
@@ -83,6 +84,16 @@ class Task(Protocol):
         """The task's name, as in `plan.task`."""
         ...
 
+    @property
+    def unread(self) -> Collection[str]:
+        """Groups of settings that mean nothing to this task; the report leaves them out."""
+        ...
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether `deliver` takes huge images as `PredictedBlocks`; else they have to fit into memory."""
+        ...
+
     def accepts(self, study: Study) -> bool:
         """Whether the study is annotated for this task."""
         ...
@@ -137,7 +148,9 @@ class Task(Protocol):
         """Score the out-of-fold predictions; writes evaluation/ and predictions/, gives the summary."""
         ...
 
-    def deliver(self, run: Run, predicted: Sequence[Predicted] | Any, delivery: Delivery) -> dict[str, Any]:
+    def deliver(
+        self, run: Run, predicted: Iterable[Predicted | PredictedBlocks], delivery: Delivery
+    ) -> dict[str, Any]:
         """Write the predictions of new images one by one as they come, each guarded; a summary of all."""
         ...
 
@@ -147,6 +160,13 @@ class Task(Protocol):
 
     def rule(self, run: Run) -> Mapping[str, Any]:
         """How probabilities become decisions on new images, as plain values for other programs."""
+        ...
+
+    def decide(self, run: Run, presence: bool = True) -> Decide:
+        """How new images are decided; without `presence` no mask is left empty as doubtful, as in huge ones.
+
+        Raises RunError where the run's thresholds are damaged.
+        """
         ...
 
     def headlines(self, run: Run) -> Sequence[Headline]:
@@ -160,6 +180,8 @@ class Task(Protocol):
 
 class OneNetwork:
     """What a task answers whose network is followed by nothing."""
+
+    unread: Collection[str] = ("detection",)
 
     def share_after(self, plan: Plan) -> float:
         """No time is kept back."""

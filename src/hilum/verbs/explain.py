@@ -6,23 +6,20 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from hilum import tasks
 from hilum.errors import HilumError
 from hilum.explanation.case import CaseExplanation, Question, explain_case
 from hilum.explanation.choice import choose
-from hilum.explanation.decision import Decide, Found, at_half
+from hilum.explanation.decision import Decide
 from hilum.files import whole_file, write_rows
 from hilum.inference.engines import ENGINES
-from hilum.inference.predictor import Predictor, quantised
+from hilum.inference.predictor import Predictor
 from hilum.models.features import feature_layers
-from hilum.planning.plan import Plan
 from hilum.reporting.blocks import Section
 from hilum.reporting.explanations import (
     activation_picture,
@@ -35,13 +32,9 @@ from hilum.reporting.explanations import (
 )
 from hilum.reporting.overlay import Pixels, target_colours
 from hilum.reporting.page import write_report
-from hilum.scoring.thresholds import Cut
 from hilum.study.masks import read_case_image
 from hilum.study.names import counted
 from hilum.study.study import Case
-from hilum.tasks.classify import final_decision
-from hilum.tasks.decisions import Decision, calibrated, called
-from hilum.tasks.mask_decisions import decided_whole, final_presence, final_thresholds
 from hilum.training.run import Run, check_new, open_run
 from hilum.verbs.huge import huge
 from hilum.verbs.predict import find_cases, load_predictor
@@ -127,28 +120,7 @@ def decide_as(run: Run, presence: bool = True) -> Decide:
 
     Raises RunError where its thresholds are damaged.
     """
-    if run.plan.task == "segment":
-        gates = final_presence(run) if presence else [0.0] * len(run.plan.data.outputs)
-        return partial(_masks, run.plan.data.outputs, final_thresholds(run), gates)
-    if run.plan.task == "classify":
-        return partial(_called, final_decision(run), run.plan)
-    return at_half
-
-
-def _masks(
-    targets: Sequence[str],
-    cuts: Sequence[Cut],
-    gates: Sequence[float],
-    probability: NDArray[np.float32],
-    shape: tuple[int, ...],
-) -> Found:
-    masks, _, _ = decided_whole(targets, quantised(probability), shape, cuts, gates)
-    return np.stack(list(masks.values()))
-
-
-def _called(decision: Decision, plan: Plan, probability: NDArray[np.float32], _: tuple[int, ...]) -> Found:
-    values = calibrated(np.asarray(probability[None], np.float64), decision, plan)
-    return np.asarray(called(values, decision, plan)[0])
+    return tasks.get_task(run.plan.task).decide(run, presence)
 
 
 def _network(run: Run, fold: int | None) -> int:

@@ -311,7 +311,7 @@ def _predicted(
 def predict_one(case: Case, predictor: Predictor, task: Task, blocks: Blocks) -> Predicted | PredictedBlocks:
     """What the networks say of one image, be it huge or not."""
     large = huge(case)
-    if large and task.name == "segment":
+    if large and task.in_blocks:
         return predict_huge(case, predictor, blocks)
     image = small_enough(case, predictor) if large else read_case_image(case)
     return Predicted(case, image, predictor.prepared(task.prepare(image, predictor.plan)))

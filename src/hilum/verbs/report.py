@@ -46,7 +46,7 @@ def _study_facts(study: Study, run: Run) -> dict[str, Any]:
 
 
 def _plan_rows(run: Run) -> list[tuple[str, Any, str]]:
-    """The settings in use: those of detection only where something is detected."""
-    others = None if run.plan.task == "detect" else {"detection"}
-    values = run.plan.model_dump(mode="json", exclude_none=True, exclude=others)
+    """The settings in use: those that its task reads."""
+    unread = set(tasks.get_task(run.plan.task).unread)
+    values = run.plan.model_dump(mode="json", exclude_none=True, exclude=unread)
     return [(key, value, run.plan.reasons.get(key, "")) for key, value in flat(values)]

@@ -92,7 +92,7 @@ def detector_run(luna_study, tmp_path_factory):
         kept = Image(drawn[None].astype(np.uint8), image.spacing, geometry=image.geometry)
         write_volume(run.predictions / "masks" / "nodule" / f"{name}.nii.gz", kept)
         write_volume(run.predictions / "lungs" / f"{name}.nii.gz", image.with_array(lungs.sides[None]))
-        warned = "; ".join(lungs.warnings) or ("looks odd <script>" if number == 0 else "")
+        warned = "; ".join([*lungs.warnings, *(["looks odd <script>"] if number == 0 else [])])
         cases.append(
             {"case": name, "group": case.group, "fold": fold, "nodules": len(case.marks)}
             | {"found": len(case.marks) - 1, "false_positives": 2, "candidates": len(mine)}

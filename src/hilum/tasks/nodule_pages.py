@@ -8,10 +8,11 @@ from typing import Any
 
 from hilum.reporting import numbers
 from hilum.reporting.blocks import Block, Callout, Card, Figure, Gallery, Legend, Section, Table, Text
-from hilum.reporting.detection_files import Detection, Row, read_detection
-from hilum.reporting.detection_scores import detection_scores
 from hilum.reporting.nodule_pictures import FOUND_RGB, TRUE_RGB, Album, Point, Spot, take_pictures
+from hilum.reporting.sections import thinned
 from hilum.study.study import Mark, Study
+from hilum.tasks.nodule_scores import detection_scores
+from hilum.tasks.nodule_tables import Detection, Row, read_detection
 from hilum.training.run import Run
 
 PICTURES = 12
@@ -25,7 +26,7 @@ _LEGEND = Legend((("true nodule, a line", TRUE_RGB), ("predicted, dashed", FOUND
 def detection_sections(run: Run, study: Study) -> list[Section]:
     """Pages of a detection run, out of fold. Raises RunError where its tables are missing or damaged."""
     detection = read_detection(run)
-    found, missed = _spread(detection.found, PICTURES), detection.missed[:PICTURES]
+    found, missed = thinned(detection.found, PICTURES), detection.missed[:PICTURES]
     false = detection.false[:FALSE_PICTURES]
     lungs = _montage_cases(detection)
     album = take_pictures(
@@ -211,21 +212,7 @@ def _montage_cases(detection: Detection) -> list[str]:
     """Scans whose lungs are shown: those with warnings, then others evenly."""
     doubtful = [str(row["case"]) for row in detection.cases if row.get("lung_warnings")]
     others = [str(row["case"]) for row in detection.cases if not row.get("lung_warnings")]
-    return [*doubtful[:MONTAGES], *_spread(others, max(0, MONTAGES - len(doubtful)))]
-
-
-def _spread(rows: Sequence[Any], limit: int) -> list[Any]:
-    """At most `limit` rows: the first half of it as they come, the rest evenly up to the last.
-
-    >>> _spread([0, 1, 2, 3, 4, 5, 6], 4)
-    [0, 1, 2, 6]
-    """
-    if len(rows) <= limit:
-        return list(rows)
-    first, rest = limit // 2, rows[limit // 2 :]
-    wanted = limit - first
-    places = [round(place * (len(rest) - 1) / max(1, wanted - 1)) for place in range(wanted)]
-    return [*rows[:first], *(rest[place] for place in places)]
+    return [*doubtful[:MONTAGES], *thinned(others, max(0, MONTAGES - len(doubtful)))]
 
 
 def _balls(detection: Detection) -> dict[str, list[Mark]]:

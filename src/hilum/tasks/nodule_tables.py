@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hilum.errors import RunError
+from hilum.files import read_rows
 from hilum.reporting.numbers import number
 from hilum.training.run import Run
 
@@ -72,15 +70,6 @@ def read_detection(run: Run) -> Detection:
     return Detection(run.summary(), tables["candidates"], tables["nodules"], tables["cases"])
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> tuple[Row, ...]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); make it again with: hilum evaluate RUN") from error
-    reader = csv.DictReader(io.StringIO(text))
-    missing = [name for name in columns if name not in (reader.fieldnames or ())]
-    if missing:
-        raise RunError(f"{path}: has no column {', '.join(missing)}; make it again with: hilum evaluate RUN")
-    return tuple(
-        {key: number(value) if key in NUMBERS else value for key, value in row.items()} for row in reader
-    )
+def _rows(path: Path, columns: Sequence[str]) -> tuple[Row, ...]:
+    rows = read_rows(path, columns)
+    return tuple({key: number(cell) if key in NUMBERS else cell for key, cell in row.items()} for row in rows)

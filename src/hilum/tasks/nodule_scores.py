@@ -9,11 +9,11 @@ from typing import Any
 
 from hilum.reporting import detection_plots, numbers, plots
 from hilum.reporting.blocks import Block, Callout, Facts, Figure, Section, Table, Text
-from hilum.reporting.detection_files import Detection, Row
+from hilum.study.marked import EDGES_MM
+from hilum.study.names import counted
+from hilum.tasks.nodule_tables import Detection, Row
 
 FEW_NODULES = 30
-# The sizes at which Lung-RADS 2022 changes what is advised for a solid nodule at baseline.
-EDGES_MM = (0.0, 6.0, 8.0, 15.0, math.inf)
 SIZES = ("< 6 mm", "6 to 8 mm", "8 to 15 mm", "≥ 15 mm")
 
 
@@ -23,9 +23,7 @@ def detection_scores(detection: Detection) -> Section:
     froc, first, point = summary["froc"], summary.get("first_stage") or {}, summary["operating_point"]
     blocks: list[Block] = [Text(_how_read(summary))]
     if summary["nodules"] < FEW_NODULES:
-        words = (
-            f"{_counted(summary['nodules'], 'nodule')} are few: read the intervals, not the figures alone."
-        )
+        words = f"{counted(summary['nodules'], 'nodule')} are few: read the intervals, not the figures alone."
         blocks.append(Callout("note", words))
     blocks.append(_facts(summary))
     curves = {"Both stages" if first else "Sensitivity": _curve(froc)}
@@ -156,7 +154,7 @@ def _distance_figure(detection: Detection) -> list[Figure]:
     limits = (0.0, max(1.0, math.ceil(max(away))))
     content = plots.histogram({"": away}, label="Distance (mm)", count="Nodules", bins=16, limits=limits)
     caption = (
-        f"Between predicted and true centre, {_counted(len(away), 'nodule')} found. A hit must lie "
+        f"Between predicted and true centre, {counted(len(away), 'nodule')} found. A hit must lie "
         "within the nodule's radius."
     )
     return [Figure(content, caption, "Error of the centre")]
@@ -186,7 +184,3 @@ def _size_table(detection: Detection) -> Table:
     )
     columns = ("Diameter", "Nodules", "Found", "Sensitivity")
     return Table(columns, rows, "Sensitivity by diameter", digits=(("Sensitivity", 3),), sortable=False)
-
-
-def _counted(number: float, noun: str) -> str:
-    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
