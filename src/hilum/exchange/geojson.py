@@ -113,12 +113,13 @@ def _closed(ring: Ring) -> list[list[int]]:
     return [*points, points[0]]
 
 
-def read_geojson(path: Path) -> Annotations:
+def read_geojson(path: str | Path) -> Annotations:
     """Read annotations of any program: polygons, with QuPath's classes where there are some.
 
     A feature collection, a single feature, or a bare list of features. Points and lines have no area and
     are left out with a warning. Raises ImageError where the file is damaged or holds nothing of all this.
     """
+    path = Path(path)
     content = read_json(path, LIMIT_BYTES)
     features = _feature_list(path, content)
     shapes, without = [], 0

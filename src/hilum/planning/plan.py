@@ -202,3 +202,13 @@ class Plan(_Group):
     scoring: ScoringPlan = Field(default_factory=ScoringPlan)
     detection: DetectionPlan = Field(default_factory=DetectionPlan)
     reasons: dict[str, str] = Field(default_factory=dict, exclude=True)
+
+
+def resolution_in_words(plan: Plan) -> str:
+    """The size or resolution at which networks see images."""
+    data = plan.data
+    if data.size:
+        return f"resized to {data.size[0]} x {data.size[1]} (Y, X)"
+    if data.spacing:
+        return f"resampled to {' x '.join(f'{size:g}' for size in data.spacing)}, in their own unit"
+    return "at full resolution" if data.downsample == 1 else f"at 1/{data.downsample} of their resolution"
