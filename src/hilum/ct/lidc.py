@@ -52,9 +52,10 @@ class Reading:
 
 
 def parse_reading(source: str | Path | bytes, name: str = "LIDC XML") -> Reading:
-    """Read a LIDC file, by its path or its content. Marks of smaller nodules (a single point) and of non-nodules are left out.
+    """Read a LIDC file, by its path or its content.
 
-    Raises StudyError where it is too large, no XML, declares entities, or is no LIDC file.
+    Marks of smaller nodules (a single point) and of non-nodules are left out. Raises StudyError where it is
+    too large, no XML, declares entities, or is no LIDC file.
     """
     source = Path(source) if isinstance(source, str) else source
     where = str(source) if isinstance(source, Path) else name

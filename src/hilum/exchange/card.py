@@ -15,8 +15,8 @@ from hilum.exchange.exports import Exported, place_file
 from hilum.files import write_text
 from hilum.planning.plan import Plan, resolution_in_words
 from hilum.planning.planner import recipe_names
+from hilum.study.marked import nodule_marks
 from hilum.study.names import counted
-from hilum.study.study import NODULE
 from hilum.training.run import Run
 
 NAME = "MODEL.md"
@@ -69,7 +69,7 @@ def _data(run: Run) -> Iterator[str]:
             yield f"- {target}: masks of {counted(marked, 'case')}"
         elif known:
             yield f"- {target}: {labelled} of {known} labelled cases"
-    marks = sum(mark.kind == NODULE for case in study.cases for mark in case.marks or ())
+    marks = sum(len(nodule_marks(case)) for case in study.cases)
     if marks:
         yield f"- {counted(marks, 'mark')} in {counted(len(study.cases), 'volume')}"
     yield f"- images of {counted(data.channels, 'channel')}, {data.dims}D, {resolution_in_words(run.plan)}"

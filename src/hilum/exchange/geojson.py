@@ -25,7 +25,7 @@ from hilum.files import read_json, whole_file
 from hilum.image.colours import target_colour
 from hilum.image.limits import shown
 from hilum.image.spacing import Spacing
-from hilum.measurement.regions import Region
+from hilum.measurement.regions import Region, equivalent_diameter
 
 logger = logging.getLogger(__name__)
 LIMIT_BYTES = 1_000_000_000
@@ -225,7 +225,7 @@ def _region(one: Shape, spacing: Spacing) -> Region:
     return Region(
         pixels=round(area),
         size=size,
-        diameter=2 * math.sqrt(max(size, 0.0) / math.pi),
+        diameter=equivalent_diameter(max(size, 0.0), 2),
         centroid=(float(centre[1]) - 0.5, float(centre[0]) - 0.5),
         low=(math.floor(corners[:, 1].min()), math.floor(corners[:, 0].min())),
         high=(math.ceil(corners[:, 1].max()), math.ceil(corners[:, 0].max())),

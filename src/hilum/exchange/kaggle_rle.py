@@ -156,9 +156,7 @@ def _name(cell: str) -> str:
     return image_name(PurePath(cell.replace("\\", "/").rsplit("/", 1)[-1]))
 
 
-def masks_of(
-    path: str | Path, shape: tuple[int, int] = SHAPE
-) -> Iterable[tuple[str, NDArray[np.bool_]]]:
+def masks_of(path: str | Path, shape: tuple[int, int] = SHAPE) -> Iterable[tuple[str, NDArray[np.bool_]]]:
     """Each image's name with its mask (Y, X). Raises HilumError for run lengths that do not fit."""
     for name, text in read_submission(path).items():
         yield name, _mask(Path(path), name, text, shape)
@@ -178,9 +176,7 @@ class Score:
     dice: Mapping[str, float]
 
 
-def score_submission(
-    submission: str | Path, solution: str | Path, shape: tuple[int, int] = SHAPE
-) -> Score:
+def score_submission(submission: str | Path, solution: str | Path, shape: tuple[int, int] = SHAPE) -> Score:
     """Score a submission against a solution in the same form, as the challenge does.
 
     `shape` is (Y, X) of the images. Raises HilumError where an image is missing or unknown, or where run

@@ -60,6 +60,16 @@ class DataPlan(_Group):
             raise ValueError(f"{odd[0]!r} cannot be a target's name: its masks get a folder of that name")
         return names
 
+    @property
+    def planes(self) -> int:
+        """Slices that a network sees at once: its own and its neighbours."""
+        return 2 * self.neighbours + 1
+
+    @property
+    def seen_channels(self) -> int:
+        """Channels that a network takes in: those of the image, of every slice that is seen at once."""
+        return self.channels * self.planes
+
 
 class ModelPlan(_Group):
     """Which network, and its settings."""
