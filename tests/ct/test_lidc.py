@@ -133,7 +133,7 @@ def test_a_file_is_named(tmp_path):
     with pytest.raises(StudyError, match=r"69\.xml: cannot be read"):
         parse_reading(path)
     path.write_bytes(reading([nodule("n", roi(-15.0, A))]))
-    assert len(parse_reading(path).nodules) == 1
+    assert len(parse_reading(str(path)).nodules) == 1
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def table(tmp_path, text):
     ],
 )
 def test_marks_are_read_whatever_the_dialect(tmp_path, text):
-    marks = read_marks(table(tmp_path, text))
+    marks = read_marks(str(table(tmp_path, text)))
     assert {uid: len(found) for uid, found in marks.items()} == {"1.3": 2, "1.4": 1}
     assert marks["1.3"][0].centre == (-128.6, -175.3, -298.4)
     assert marks["1.4"][0].diameter_mm == 5.8

@@ -3,7 +3,8 @@ import re
 import shutil
 
 import hilum
-from hilum.exchange.card import folds_in_words, model_card, resolution_in_words
+from hilum.exchange.card import folds_in_words, model_card
+from hilum.planning.plan import resolution_in_words
 
 
 def test_the_card_holds_data_scores_operating_point_use_and_limits(phantom_run):

@@ -29,7 +29,7 @@ def written(folder, mask, spacing=None, name="a"):
 @settings(max_examples=30, deadline=None)
 def test_a_round_trip_gives_the_same_mask_and_areas(tmp_path_factory, mask):
     path, _ = written(tmp_path_factory.mktemp("round"), mask)
-    found = read_geojson(path)
+    found = read_geojson(str(path))
     assert (found.shape, found.spacing) == (mask.shape, Spacing((0.5, 0.5), "um"))
     expected = {"Lung": mask, "Lesion": mask} if mask.any() else {}
     assert {name: one.tolist() for name, one in masks_of(found, mask.shape).items()} == {

@@ -98,6 +98,11 @@ def test_a_submission_gives_its_masks_back(tmp_path_factory, masks):
     assert all(np.array_equal(found[str(number)], mask) for number, mask in masks.items())
 
 
+def test_a_path_may_be_text(tmp_path, disc):
+    path = write_submission(tmp_path / "submission.csv", {"1": encode(disc())})
+    assert np.array_equal(dict(masks_of(str(path), disc().shape))["1"], disc())
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from hilum.errors import HilumError, ImageError
 from hilum.image.image import Geometry, Image
-from hilum.image.readers import probe, read_image
+from hilum.image.readers import VOLUME_SUFFIXES, probe, read_image
 from hilum.image.spacing import Spacing, unknown_spacing
-from hilum.image.volume import SUFFIXES, read_volume, suffix_of, write_volume
+from hilum.image.volume import read_volume, suffix_of, write_volume
 
 OBLIQUE = (0.8, 0.0, 0.6, 0.0, -1.0, 0.0, 0.6, 0.0, -0.8)
 
@@ -30,7 +30,7 @@ def volume(dtype=np.int16, shape=(1, 3, 4, 5), seed=0):
     return Image(array, Spacing((2.5, 0.7, 1 / 3), "mm"), geometry=Geometry((-166.1, 12.25, -340.0), OBLIQUE))
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", VOLUME_SUFFIXES)
 @pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize("dtype", ["i2", "u1", "f4", "u2", "f8", "i4"])
 def test_round_trip_is_bit_for_bit_with_geometry(tmp_path, suffix, compress, dtype):
@@ -95,7 +95,7 @@ def test_a_fourth_axis_becomes_channels_with_a_note(tmp_path):
 
 
 def test_probe_agrees_with_read(tmp_path):
-    for suffix in SUFFIXES:
+    for suffix in VOLUME_SUFFIXES:
         write_volume(tmp_path / f"scan{suffix}", volume())
         header, image = probe(tmp_path / f"scan{suffix}"), read_image(tmp_path / f"scan{suffix}")
         assert (header.channels, *header.shape) == image.array.shape
@@ -265,7 +265,7 @@ def test_nan_voxels_are_counted_and_placed(tmp_path, bad):
 
 
 def test_strange_content_is_an_image_error(tmp_path):
-    for suffix in SUFFIXES:
+    for suffix in VOLUME_SUFFIXES:
         for content in (
             b"",
             b"\x00" * 400,
@@ -319,7 +319,7 @@ def test_a_header_of_another_kind_is_told(tmp_path):
         read_volume(tmp_path / "scan.nii")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", VOLUME_SUFFIXES)
 @pytest.mark.parametrize("shape", [(1, 3, 4, 5), (2, 3, 4, 5), (2, 1, 4, 5), (1, 4, 5)])
 def test_unknown_spacing_stays_unknown(tmp_path, suffix, shape):
     path = tmp_path / f"scan{suffix}"

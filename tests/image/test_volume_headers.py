@@ -5,9 +5,9 @@ import pytest
 
 from hilum.errors import ImageError
 from hilum.image.image import Image
-from hilum.image.readers import HEAD_BYTES
+from hilum.image.readers import HEAD_BYTES, VOLUME_SUFFIXES
 from hilum.image.spacing import Spacing
-from hilum.image.volume import SUFFIXES, write_volume
+from hilum.image.volume import write_volume
 from hilum.image.volume_headers import check_declared, declared, looks_like_volume
 
 
@@ -21,7 +21,7 @@ def written(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", VOLUME_SUFFIXES)
 @pytest.mark.parametrize("channels", [1, 2])
 def test_declared_bytes_are_those_on_disk(written, suffix, channels):
     path = written(suffix, channels)
@@ -37,7 +37,7 @@ def test_declared_bytes_are_those_on_disk(written, suffix, channels):
     assert found.spaced
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", VOLUME_SUFFIXES)
 def test_signatures(written, suffix):
     assert looks_like_volume(written(suffix).read_bytes()[:HEAD_BYTES])
 

@@ -107,8 +107,15 @@ def test_a_missing_or_huge_or_binary_file_is_refused(tmp_path):
     with pytest.raises(PlanError, match="larger than"):
         read_values(tmp_path / "huge.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(PlanError, match="not valid YAML"):
+    with pytest.raises(PlanError, match="not text in UTF-8"):
         read_values(tmp_path / "binary.yaml")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_plan(tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text("training:\n  batch: 7  # as my friend says\n", encoding="utf-8-sig")
+    assert read_plan(path).training.batch == 7
+    assert read_plan(path).reasons == {"training.batch": "as my friend says"}
 
 
 def test_a_file_goes_over_a_draft_and_brings_its_own_reasons(tmp_path):

@@ -42,7 +42,7 @@ def drafted(rule, *args, print_=PRINT):
 def test_every_planned_value_is_a_valid_one():
     draft = drafted(rules.plan_data, ("lung", "dense"), 5, "five")
     rules.plan_resolution(draft, PRINT)
-    rules.plan_batch(draft, rules.plan_patch(draft, PRINT, 2), 14)
+    rules.plan_batch(draft, rules.plan_patch(draft, PRINT, 2))
     rules.plan_orientation(draft, PRINT)
     rules.plan_intensity(draft, PRINT)
     rules.plan_tile(draft, PRINT, 2, 32)
@@ -97,7 +97,7 @@ def test_larger_patches_make_smaller_batches():
 
 def drafted_batch(patch):
     draft = Draft()
-    rules.plan_batch(draft, patch, 14)
+    rules.plan_batch(draft, patch)
     return draft.get("training.batch")
 
 

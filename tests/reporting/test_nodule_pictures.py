@@ -43,7 +43,7 @@ def test_predicted_masks_of_all_targets_are_drawn_and_those_of_another_size_are_
     one, two = (np.zeros(image.shape, np.uint8) for _ in range(2))
     one[3, 4, 5], two[6, 7, 8] = 1, 3
     write_volume(tmp_path / "nodule" / "a.nii.gz", image.with_array(one[None]))
-    write_volume(tmp_path / "cyst" / "a.mha", image.with_array(two[None]))
+    write_volume(tmp_path / "cyst" / "a.nii.gz", image.with_array(two[None]))
     found = predicted_mask(tmp_path, "a", image)
     assert found.sum() == 2
     assert found[3, 4, 5]

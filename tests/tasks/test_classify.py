@@ -14,12 +14,14 @@ from PIL import Image as Pillow
 import hilum
 from hilum import tasks
 from hilum.errors import StudyError
+from hilum.exchange.annotations import file_names
 from hilum.image.image import Image
 from hilum.planning.planner import Wishes, make_plan
 from hilum.scoring.operating_point import OperatingPoint
+from hilum.study.names import common_folder
 from hilum.study.open import open_study
 from hilum.study.study import Case, Source
-from hilum.tasks.classify import CLASSIFY, balanced_weights, common_folder, final_decision
+from hilum.tasks.classify import CLASSIFY, balanced_weights, final_decision
 from hilum.tasks.decisions import (
     Decision,
     Outcome,
@@ -422,8 +424,21 @@ def test_what_is_held_back_is_predicted_also_where_nobody_watches(tmp_path):
 def test_images_by_whole_and_by_relative_paths_have_a_common_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     near, far = (Case(name, Source(path)) for name, path in (("a", Path("a.png")), ("b", tmp_path / "b.png")))
-    assert common_folder([near, far]) == tmp_path
-    assert [file_of(case, common_folder([near, far])) for case in (near, far)] == ["a.png", "b.png"]
+    root = common_folder([near.image.path, far.image.path])
+    assert root == tmp_path
+    assert [file_of(case, root) for case in (near, far)] == ["a.png", "b.png"]
+
+
+def test_images_on_several_drives_are_named_by_their_whole_paths(tmp_path, monkeypatch):
+    def no_common(paths):
+        raise ValueError("Paths don't have the same drive")
+
+    monkeypatch.setattr("os.path.commonpath", no_common)
+    one, other = (Case(name, Source(tmp_path / name / "1.png")) for name in ("c", "d"))
+    root = common_folder([one.image.path, other.image.path])
+    whole = other.image.path.as_posix()
+    assert [file_of(case, root) for case in (one, other)] == ["1.png", whole]
+    assert file_names({"c/1": one.image.path, "d/1": other.image.path}) == {"c/1": "1.png", "d/1": whole}
 
 
 def test_patch_and_network_follow_a_size_that_is_asked_for(tmp_path):

@@ -12,10 +12,11 @@ from hilum.ct.coordinates import world_to_voxel
 from hilum.image.readers import read_image
 from hilum.phantoms.make import make_phantom
 from hilum.planning.planner import Wishes, make_plan
+from hilum.study.marked import nodule_marks
 from hilum.study.masks import read_case_image
 from hilum.study.open import understand
 from hilum.tasks.detect import DETECT
-from hilum.tasks.scans import nodule_marks, read_scan
+from hilum.tasks.scans import read_scan
 from hilum.training.run import open_run
 from hilum.training.state import load_tensors
 

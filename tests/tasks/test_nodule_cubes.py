@@ -7,13 +7,14 @@ import torch
 import hilum
 from hilum.ct.coordinates import world_to_voxel
 from hilum.phantoms.make import make_phantom
+from hilum.study.marked import nodule_marks
 from hilum.study.masks import read_case_image
 from hilum.study.open import understand
 from hilum.study.study import Case, Mark, Source
 from hilum.tasks import nodule_cubes
 from hilum.tasks.detect import DETECT
 from hilum.tasks.nodule_cubes import _clear, cube_side, training_cubes
-from hilum.tasks.scans import nodule_marks, read_scan
+from hilum.tasks.scans import read_scan
 from hilum.tasks.second_stage import second_plan, trainer_of
 from hilum.training.loop import train_fold
 from hilum.training.run import open_run

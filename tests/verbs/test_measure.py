@@ -23,6 +23,7 @@ def test_a_mask_is_measured_in_the_unit_given(mask_file, disc, tmp_path):
     assert rows[0]["unit"] == "µm²"
     assert len(regions) == rows[0]["regions"] == 1
     assert len(pd.read_csv(tmp_path / "out" / "measurements.csv")) == 1
+    assert hilum.measure(str(mask_file), spacing="0.5um")[0][0]["area"] == rows[0]["area"]
 
 
 def test_without_a_spacing_pixels_are_counted(mask_file, disc):

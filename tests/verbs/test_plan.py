@@ -1,4 +1,7 @@
+import pytest
+
 import hilum
+from hilum.errors import HilumError, PlanError, StudyError
 from hilum.planning.document import read_plan
 from hilum.study.open import open_study
 
@@ -20,6 +23,25 @@ def test_an_edited_plan_is_what_is_trained_by(phantom_study, quick, tmp_path):
     (tmp_path / "plan.yaml").write_text(text.replace("steps: 40", "steps: 2").replace("seed: 0", "seed: 9"))
     run = hilum.train(phantom_study, tmp_path / "run", recipe=str(tmp_path / "plan.yaml"), folds=2, fold=0)
     assert (run.plan.training.steps, run.plan.training.seed) == (2, 9)
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind", "words"),
+    [
+        ("training.loss=foo", PlanError, "foo"),
+        ("model.name=foo", PlanError, "foo"),
+        ("training.device=cuda", PlanError, "no CUDA device here"),
+        ("training.validation=0.5", StudyError, "a group is not split"),
+    ],
+)
+def test_what_training_refuses_is_not_planned(phantom_study, tmp_path, monkeypatch, setting, kind, words):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    wishes = {"settings": (setting,), "steps": 4, "folds": 2, "device": "cpu", "group_by": "_(WT|KO)_"}
+    with pytest.raises(kind, match=words):
+        hilum.plan(phantom_study, tmp_path / "plan.yaml", **wishes)
+    assert not (tmp_path / "plan.yaml").exists()
+    with pytest.raises(HilumError, match=words):
+        hilum.train(phantom_study, tmp_path / "run", **wishes)
 
 
 def test_groups_are_made_by_the_plan_s_own_expression(phantom_study, tmp_path):

@@ -18,8 +18,8 @@ from hilum.exchange import bundle
 from hilum.files import write_bytes
 from hilum.inference.engines import ENGINES
 from hilum.planning.device import find_device
+from hilum.study.names import common_folder
 from hilum.study.study import Case, Source
-from hilum.tasks.classify import common_folder
 from hilum.tasks.task import Delivery
 from hilum.training.run import Run, check_new
 from hilum.verbs.predict import Delivered, Told, bare, find_cases
@@ -53,7 +53,8 @@ def predict(
     cases = _plain_cases([images] if isinstance(images, str | Path) else images, opened)
     with session(cluster, workers) as ray:
         kind = find_device(device).kind if cluster == LOCAL and device not in ENGINES else device
-        delivery = Delivery(out, probabilities, overlays, root=common_folder(cases))
+        root = common_folder(case.image.path for case in cases)
+        delivery = Delivery(out, probabilities, overlays, root=root)
         crew = _crew(ray, opened, kind, worker_count(ray, workers, kind), cpus, delivery)
         try:
             found = _collected(crew, cases, out, told)

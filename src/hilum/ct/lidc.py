@@ -51,11 +51,13 @@ class Reading:
     nodules: tuple[ReadNodule, ...]
 
 
-def parse_reading(source: Path | bytes, name: str = "LIDC XML") -> Reading:
-    """Read a LIDC file. Marks of smaller nodules (a single point) and of non-nodules are left out.
+def parse_reading(source: str | Path | bytes, name: str = "LIDC XML") -> Reading:
+    """Read a LIDC file, by its path or its content.
 
-    Raises StudyError where it is too large, no XML, declares entities, or is no LIDC file.
+    Marks of smaller nodules (a single point) and of non-nodules are left out. Raises StudyError where it is
+    too large, no XML, declares entities, or is no LIDC file.
     """
+    source = Path(source) if isinstance(source, str) else source
     where = str(source) if isinstance(source, Path) else name
     try:
         if isinstance(source, Path) and source.stat().st_size > _LIMIT_BYTES:

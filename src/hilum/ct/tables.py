@@ -27,7 +27,7 @@ def write_submission(path: Path, found: Mapping[str, Sequence[Candidate]]) -> No
     write_rows(path, rows, columns)
 
 
-def read_submission(path: Path) -> dict[str, list[tuple[tuple[float, float, float], float]]]:
+def read_submission(path: str | Path) -> dict[str, list[tuple[tuple[float, float, float], float]]]:
     """Centre (x, y, z) in mm and probability of each row, by series."""
     found: dict[str, list[tuple[tuple[float, float, float], float]]] = {}
     for row in read_table(path, (*PLACE, "probability"), (*PLACE[1:], "probability")):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,12 +10,12 @@ from hilum.errors import PlanError
 from hilum.exchange.coco import CocoWriter
 from hilum.exchange.geojson import write_geojson
 from hilum.exchange.mask_outlines import outlined
-from hilum.image.pyramid_writer import SUFFIXES
+from hilum.image.mask_files import VOLUME, mask_file
 from hilum.planning.plan import Plan
+from hilum.study.names import common_folder
 
 logger = logging.getLogger(__name__)
 COCO_FILE = "coco.json"
-_SUFFIXES = (".png", *SUFFIXES.values())
 
 
 def check_annotations(plan: Plan) -> None:
@@ -35,8 +34,8 @@ def write_annotations(
     """
     written, writer = [], CocoWriter(targets)
     for case, file_name in cases.items():
-        paths = {target: _mask(out, target, case) for target in targets}
-        if not all(paths.values()):
+        paths = {target: mask_file(out, target, case) for target in targets}
+        if not all(path and not path.name.endswith(VOLUME) for path in paths.values()):
             logger.warning("%s: has no flat masks, so it is left out of GeoJSON and COCO", case)
             continue
         found = {target: outlined(path) for target, path in paths.items() if path}
@@ -54,13 +53,9 @@ def file_names(images: Mapping[str, Path]) -> dict[str, str]:
     """Names of the images of cases; where some are alike, paths below the folder that all have in common."""
     if len({path.name for path in images.values()}) == len(images):
         return {case: path.name for case, path in images.items()}
+    folder = common_folder(images.values())
     paths = {case: path.absolute() for case, path in images.items()}
-    if len({path.anchor for path in paths.values()}) > 1:  # drives of Windows have no folder in common
-        return {case: path.as_posix() for case, path in paths.items()}
-    common = os.path.commonpath([path.parent for path in paths.values()])
-    return {case: path.relative_to(common).as_posix() for case, path in paths.items()}
-
-
-def _mask(out: Path, target: str, case: str) -> Path | None:
-    paths = (out / "masks" / target / f"{case}{suffix}" for suffix in _SUFFIXES)
-    return next((path for path in paths if path.exists()), None)
+    return {
+        case: (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+        for case, path in paths.items()
+    }

@@ -55,7 +55,7 @@ class Entry:
 
 def entry_of(plan: Plan, divisor: int) -> Entry:
     """What the networks of a plan take; images of one size keep it, brought to what the network divides."""
-    channels = plan.data.channels * (2 * plan.data.neighbours + 1)
+    channels = plan.data.seen_channels
     size = plan.data.size
     fixed = tuple(-(-side // divisor) * divisor for side in size) if size and plan.data.dims == 2 else None
     return Entry(channels, plan.data.dims, divisor, fixed)

@@ -132,8 +132,7 @@ def _write_tensors(folder: Path, answer: Answer, entry: Entry, data: DataPlan) -
 
 def _repeated(data: DataPlan) -> DataPlan:
     """The plan with mean and spread of each channel, those of neighbouring slices included."""
-    slices = 2 * data.neighbours + 1
-    update = {"mean": list(data.mean) * slices, "std": list(data.std) * slices}
+    update = {"mean": list(data.mean) * data.planes, "std": list(data.std) * data.planes}
     return data.model_copy(update=update if len(data.mean) > 1 else {})
 
 

@@ -13,9 +13,10 @@ from typing import Any
 from hilum.errors import RunError
 from hilum.exchange.exports import Exported, place_file
 from hilum.files import write_text
-from hilum.planning.plan import Plan
+from hilum.planning.plan import Plan, resolution_in_words
 from hilum.planning.planner import recipe_names
-from hilum.study.study import NODULE
+from hilum.study.marked import nodule_marks
+from hilum.study.names import counted
 from hilum.training.run import Run
 
 NAME = "MODEL.md"
@@ -49,7 +50,7 @@ def _title(run: Run) -> Iterator[str]:
     yield f"# {', '.join(plan.data.outputs)}: {_KINDS.get(plan.task, plan.task)}"
     yield ""
     yield (
-        f"Made by Hilum from {_counted(len(run.study.cases), 'annotated image')}. Research use only: this is "
+        f"Made by Hilum from {counted(len(run.study.cases), 'annotated image')}. Research use only: this is "
         "no medical device, and nobody has tested it as one."
     )
 
@@ -58,20 +59,20 @@ def _data(run: Run) -> Iterator[str]:
     study, data = run.study, run.plan.data
     yield "## Data"
     yield ""
-    cases, groups = _counted(len(study.cases), "case"), _counted(len(study.groups), "group")
+    cases, groups = counted(len(study.cases), "case"), counted(len(study.groups), "group")
     yield f"- {cases} in {groups}: {_grouping(study.grouping)}"
     for target in data.outputs:
         marked = sum(target in case.masks for case in study.cases)
         labelled = sum(case.labels.get(target, 0) == 1 for case in study.cases)
         known = sum(case.labels.get(target) in (0, 1) for case in study.cases)
         if marked:
-            yield f"- {target}: masks of {_counted(marked, 'case')}"
+            yield f"- {target}: masks of {counted(marked, 'case')}"
         elif known:
             yield f"- {target}: {labelled} of {known} labelled cases"
-    marks = sum(mark.kind == NODULE for case in study.cases for mark in case.marks or ())
+    marks = sum(len(nodule_marks(case)) for case in study.cases)
     if marks:
-        yield f"- {_counted(marks, 'mark')} in {_counted(len(study.cases), 'volume')}"
-    yield f"- images of {_counted(data.channels, 'channel')}, {data.dims}D, {resolution_in_words(run.plan)}"
+        yield f"- {counted(marks, 'mark')} in {counted(len(study.cases), 'volume')}"
+    yield f"- images of {counted(data.channels, 'channel')}, {data.dims}D, {resolution_in_words(run.plan)}"
     yield "- to be filled in by its makers: origin of the images, scanner or stain, ethics approval, licence"
 
 
@@ -80,22 +81,12 @@ def _grouping(words: str) -> str:
     return re.sub(r"\s*\([^()]*->[^()]*\)", "", words).partition("; say --group-by")[0]
 
 
-def resolution_in_words(plan: Plan) -> str:
-    """The size or resolution at which networks see images."""
-    data = plan.data
-    if data.size:
-        return f"resized to {data.size[0]} x {data.size[1]} (Y, X)"
-    if data.spacing:
-        return f"resampled to {' x '.join(f'{size:g}' for size in data.spacing)}, in their own unit"
-    return "at full resolution" if data.downsample == 1 else f"at 1/{data.downsample} of their resolution"
-
-
 def folds_in_words(run: Run) -> str:
     """How the folds were made, without names of groups."""
     if run.splits.by == "given":
         return "one given split into training and test images"
     by = "image" if run.splits.by == "case" else "group"
-    return f"{_counted(len(run.splits.folds), 'fold')} by {by}"
+    return f"{counted(len(run.splits.folds), 'fold')} by {by}"
 
 
 def recipe_in_words(plan: Plan) -> str:
@@ -108,7 +99,7 @@ def _training(run: Run) -> Iterator[str]:
     yield "## Training"
     yield ""
     yield (
-        f"- network {plan.model.name}, {_counted(len(folds), 'fold')} whose probabilities are averaged"
+        f"- network {plan.model.name}, {counted(len(folds), 'fold')} whose probabilities are averaged"
         f"{', plan ' + recipe_in_words(plan) if plan.recipe != 'planned' else ''}"
     )
     yield f"- {plan.training.steps} steps a fold, batches of {plan.training.batch}, seed {plan.training.seed}"
@@ -204,7 +195,7 @@ def _limits(run: Run) -> Iterator[str]:
     yield "## Limits"
     yield ""
     yield "- Other scanners, stains, hospitals, ages or species were not tested and may score lower."
-    yield f"- The scores rest on {_counted(groups, 'group')}; the intervals say how far they carry."
+    yield f"- The scores rest on {counted(groups, 'group')}; the intervals say how far they carry."
     if groups < 10:
         yield "- So few groups say little about the next one: treat the scores as a first estimate."
     if run.splits.by == "case" and len(run.study.groups) < len(run.study.cases):
@@ -245,7 +236,3 @@ def _number(value: Any) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hilum.errors import HilumError, ImageError, needed
 from hilum.files import whole_file
 from hilum.image.dicom import volume_headers
+from hilum.image.mask_files import VOLUME, mask_path
 from hilum.image.readers import read_image
 from hilum.study.study import Source
 
@@ -43,7 +44,7 @@ def write_dicom_segs(out: Path, cases: Mapping[str, Source], targets: Sequence[s
     """
     written = []
     for case, source in cases.items():
-        paths = [out / "masks" / target / f"{case}.nii.gz" for target in targets]
+        paths = [mask_path(out, target, case, VOLUME) for target in targets]
         headers = _headers(source) if all(path.is_file() for path in paths) else ()
         if not headers:
             logger.warning("%s: is no DICOM series with masks, so it gets no DICOM segmentation", case)

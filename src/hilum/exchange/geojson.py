@@ -25,7 +25,7 @@ from hilum.files import read_json, whole_file
 from hilum.image.colours import target_colour
 from hilum.image.limits import shown
 from hilum.image.spacing import Spacing
-from hilum.measurement.regions import Region
+from hilum.measurement.regions import Region, equivalent_diameter
 
 logger = logging.getLogger(__name__)
 LIMIT_BYTES = 1_000_000_000
@@ -113,12 +113,13 @@ def _closed(ring: Ring) -> list[list[int]]:
     return [*points, points[0]]
 
 
-def read_geojson(path: Path) -> Annotations:
+def read_geojson(path: str | Path) -> Annotations:
     """Read annotations of any program: polygons, with QuPath's classes where there are some.
 
     A feature collection, a single feature, or a bare list of features. Points and lines have no area and
     are left out with a warning. Raises ImageError where the file is damaged or holds nothing of all this.
     """
+    path = Path(path)
     content = read_json(path, LIMIT_BYTES)
     features = _feature_list(path, content)
     shapes, without = [], 0
@@ -224,7 +225,7 @@ def _region(one: Shape, spacing: Spacing) -> Region:
     return Region(
         pixels=round(area),
         size=size,
-        diameter=2 * math.sqrt(max(size, 0.0) / math.pi),
+        diameter=equivalent_diameter(max(size, 0.0), 2),
         centroid=(float(centre[1]) - 0.5, float(centre[0]) - 0.5),
         low=(math.floor(corners[:, 1].min()), math.floor(corners[:, 0].min())),
         high=(math.ceil(corners[:, 1].max()), math.ceil(corners[:, 0].max())),

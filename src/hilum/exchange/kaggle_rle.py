@@ -110,11 +110,12 @@ def write_submission(path: Path, rows: Mapping[str, str]) -> Path:
     return path
 
 
-def read_submission(path: Path) -> dict[str, str]:
+def read_submission(path: str | Path) -> dict[str, str]:
     """Run lengths by image name, from anybody's file: quotes, spaces, a byte order mark, other headers.
 
     Raises HilumError where the file cannot be read, has no two columns, or names an image twice.
     """
+    path = Path(path)
     lines = csv.reader(io.StringIO(read_text(path, LIMIT_BYTES, HilumError, "submission"), newline=""))
     limit = csv.field_size_limit(LIMIT_BYTES)
     try:
@@ -155,10 +156,10 @@ def _name(cell: str) -> str:
     return image_name(PurePath(cell.replace("\\", "/").rsplit("/", 1)[-1]))
 
 
-def masks_of(path: Path, shape: tuple[int, int] = SHAPE) -> Iterable[tuple[str, NDArray[np.bool_]]]:
+def masks_of(path: str | Path, shape: tuple[int, int] = SHAPE) -> Iterable[tuple[str, NDArray[np.bool_]]]:
     """Each image's name with its mask (Y, X). Raises HilumError for run lengths that do not fit."""
     for name, text in read_submission(path).items():
-        yield name, _mask(path, name, text, shape)
+        yield name, _mask(Path(path), name, text, shape)
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,13 @@ class Score:
     dice: Mapping[str, float]
 
 
-def score_submission(submission: Path, solution: Path, shape: tuple[int, int] = SHAPE) -> Score:
+def score_submission(submission: str | Path, solution: str | Path, shape: tuple[int, int] = SHAPE) -> Score:
     """Score a submission against a solution in the same form, as the challenge does.
 
     `shape` is (Y, X) of the images. Raises HilumError where an image is missing or unknown, or where run
     lengths do not fit the shape.
     """
-    given, truth = read_submission(Path(submission)), read_submission(Path(solution))
+    given, truth = read_submission(submission), read_submission(solution)
     _check_names(Path(submission), given, truth)
     dice, present = {}, {}
     for name, text in truth.items():

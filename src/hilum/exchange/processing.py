@@ -8,8 +8,9 @@ from hilum import tasks
 from hilum.ct.hounsfield import AIR_HU, HIGHEST_HU, LOWEST_HU
 from hilum.exchange.answer import Entry
 from hilum.planning.plan import DataPlan, Plan
+from hilum.planning.rules import FLAT
 from hilum.tasks.second_stage import second_plan
-from hilum.training.prepare import FLAT, SAME_SPACING
+from hilum.training.prepare import SAME_SPACING
 from hilum.training.run import Run
 
 VERSION = 1

@@ -24,12 +24,11 @@ from hilum.image.dicom_geometry import position_of, slice_step, stack_geometry
 from hilum.image.dicom_pixels import decoded, has_palette
 from hilum.image.image import Image
 from hilum.image.limits import DECODER_ERRORS, LIMIT_BYTES, check_index, decoding, shown
-from hilum.image.readers import Header, Reader
+from hilum.image.readers import SLICE_SUFFIXES, Header, Reader
 from hilum.image.spacing import Spacing, unknown_spacing
 
 _log = logging.getLogger(__name__)
 _SAME_MM = 0.01
-_SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,7 @@ def _header(path: Path, name: str, load: Loader) -> Any:
 
     content, where = load(), f"{shown(path)}: {shown(name)} in it"
     if content[128:132] != b"DICM":
-        if name.lower().endswith(_SUFFIXES):
+        if name.lower().endswith(SLICE_SUFFIXES):
             raise ImageError(f"{where} is no whole DICOM file; export it again or take it away")
         return None
     try:

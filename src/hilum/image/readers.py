@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 HEAD_BYTES = 512
 
+VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mhd", ".mha", ".nrrd", ".nhdr")
+SLICE_SUFFIXES = (".dcm", ".dicom", ".ima")
+
 # Where each reader lives and which names it claims. A module is imported when one of its files is met.
 TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("hilum.image.raster:PNG", (".png",)),
@@ -31,8 +34,8 @@ TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("hilum.image.tiff:TIFF", (".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn")),
     ("hilum.image.arrays:NPY", (".npy",)),
     ("hilum.image.arrays:NPZ", (".npz",)),
-    ("hilum.image.volume:VOLUME", (".nii.gz", ".nii", ".mhd", ".mha", ".nrrd", ".nhdr")),
-    ("hilum.image.dicom:DICOM", (".dcm", ".dicom", ".ima", ".zip")),
+    ("hilum.image.volume:VOLUME", VOLUME_SUFFIXES),
+    ("hilum.image.dicom:DICOM", (*SLICE_SUFFIXES, ".zip")),
 )
 IMAGE_SUFFIXES: tuple[str, ...] = tuple(suffix for _, suffixes in TABLE for suffix in suffixes)
 _DICOM = "hilum.image.dicom:DICOM"

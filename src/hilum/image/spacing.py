@@ -70,6 +70,16 @@ class Spacing:
         """The spacing after the image was shrunk by `factor`; unknown stays unknown."""
         return Spacing(tuple(size * factor for size in self.sizes), self.unit) if self.known else self
 
+    def along(self, ndim: int) -> Spacing | None:
+        """The spacing of an image of so many axes, one size for all where there is one; None else.
+
+        >>> Spacing((2.0, 2.0), "mm").along(3), Spacing((2.0, 1.0), "mm").along(3)
+        (Spacing(2 x 2 x 2 mm), None)
+        """
+        if len(self.sizes) == ndim:
+            return self
+        return Spacing(self.sizes[:1] * ndim, self.unit) if len(set(self.sizes)) == 1 else None
+
 
 def unknown_spacing(ndim: int) -> Spacing:
     """Spacing of an image that carries none: one px along each of `ndim` axes."""

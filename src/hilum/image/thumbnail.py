@@ -76,3 +76,11 @@ def tissue_mask(small: NDArray[np.float32], top: float) -> NDArray[np.bool_]:
     else:
         found = (small > small.min()).any(axis=0)
     return np.asarray(ndimage.binary_dilation(found, np.ones((3, 3), bool)), bool)
+
+
+def shows_any(raster: NDArray[np.bool_], shape: tuple[int, ...], window: tuple[int, int, int, int]) -> bool:
+    """Whether a small map (Y, X) of an image of `shape` holds anything in a window (y0, y1, x0, x1) of it."""
+    down, across = raster.shape[0] / shape[0], raster.shape[1] / shape[1]
+    y0, y1, x0, x1 = window
+    rows = slice(int(y0 * down), int(np.ceil(y1 * down)))
+    return bool(raster[rows, int(x0 * across) : int(np.ceil(x1 * across))].any())

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from hilum.errors import ImageError
 from hilum.image.image import Geometry, Image
 from hilum.image.limits import LIMIT_BYTES, check_index, check_no_entry
-from hilum.image.readers import Header, Reader
+from hilum.image.readers import VOLUME_SUFFIXES, Header, Reader
 from hilum.image.spacing import Spacing, unknown_spacing
 from hilum.image.volume_headers import (
     NIFTI_MARK,
@@ -36,7 +36,6 @@ from hilum.image.volume_headers import (
     name_is_nifti,
 )
 
-SUFFIXES = (".mhd", ".mha", ".nrrd", ".nhdr", ".nii", ".nii.gz")
 _ENGINES = {
     ".mhd": "MetaImageIO",
     ".mha": "MetaImageIO",
@@ -63,16 +62,16 @@ _log = logging.getLogger(__name__)
 
 
 def suffix_of(path: Path) -> str:
-    """The volume suffix of a file name. Raises ImageError where it is none of SUFFIXES.
+    """The volume suffix of a file name. Raises ImageError where it is none of VOLUME_SUFFIXES.
 
     >>> suffix_of(Path("case.v2.nii.gz"))
     '.nii.gz'
     """
     name = Path(path).name.lower()
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+    for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True):
         if name.endswith(suffix):
             return suffix
-    raise ImageError(f"{path}: is not a volume by its name; allowed are {', '.join(SUFFIXES)}")
+    raise ImageError(f"{path}: is not a volume by its name; allowed are {', '.join(VOLUME_SUFFIXES)}")
 
 
 def read_volume(path: Path, *, limit_bytes: int = LIMIT_BYTES, allow_nan: bool = False) -> Image:

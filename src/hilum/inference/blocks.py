@@ -23,10 +23,10 @@ from hilum.image.tiles import blend_window
 from hilum.inference.cells import Cells, Grid, make_grid
 from hilum.inference.predictor import Predictor, quantised
 from hilum.planning.plan import Plan
+from hilum.planning.rules import TILE
 from hilum.training.windows import WorkingImage
 
 logger = logging.getLogger(__name__)
-TILE = 768
 HELD = 6
 TOLD_EVERY_S = 30.0
 

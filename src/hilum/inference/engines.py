@@ -61,7 +61,7 @@ def _example(network: nn.Module, plan: Plan) -> Tensor:
     """Two images of zeros as the network takes them in training."""
     divisor = int(getattr(network, "divisor", 1))
     sides = [-(-side // divisor) * divisor for side in plan.training.patch]
-    return torch.zeros(2, plan.data.channels * (2 * plan.data.neighbours + 1), *sides)
+    return torch.zeros(2, plan.data.seen_channels, *sides)
 
 
 ENGINES: Mapping[str, Engine] = {"openvino": by_openvino}

@@ -176,8 +176,7 @@ def fitted(wished: Spacing | None, ndim: int, path: Path | None) -> Spacing | No
         return None
     if not wished.known:
         return unknown_spacing(ndim)
-    if len(wished.sizes) == ndim:
-        return wished
-    if len(set(wished.sizes)) == 1:
-        return Spacing((wished.sizes[0],) * ndim, wished.unit)
-    raise ImageError(f"{path}: spacing {wished} has {len(wished.sizes)} sizes; the image has {ndim} axes")
+    found = wished.along(ndim)
+    if not found:
+        raise ImageError(f"{path}: spacing {wished} has {len(wished.sizes)} sizes; the image has {ndim} axes")
+    return found

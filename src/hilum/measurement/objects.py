@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hilum.errors import ImageError
 from hilum.image.spacing import Spacing
-from hilum.measurement.regions import Region, equivalent_diameter
+from hilum.measurement.regions import Region, region_of
 
 LARGEST = 2**53
 
@@ -66,15 +66,6 @@ class Objects:
 
     def _region(self, row: list[int], spacing: Spacing) -> Region:
         dims, pixels = len(self.shape), row[0]
+        centroid = tuple(value / pixels for value in row[1 : 1 + dims])
         low, high = tuple(row[1 + dims : 1 + 2 * dims]), tuple(row[1 + 2 * dims :])
-        size = pixels * spacing.pixel_size
-        return Region(
-            pixels=pixels,
-            size=size,
-            diameter=equivalent_diameter(size, dims),
-            centroid=tuple(value / pixels for value in row[1 : 1 + dims]),
-            low=low,
-            high=high,
-            touches_border=min(low) == 0 or any(a == b for a, b in zip(high, self.shape, strict=True)),
-            mean_probability=float("nan"),
-        )
+        return region_of(spacing, self.shape, pixels, centroid, low, high)

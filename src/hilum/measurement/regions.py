@@ -59,8 +59,11 @@ def measure_regions(
     centroids = np.stack([_mean(label, place, pixels) for place in places], axis=1)
     means = _probabilities(probability, inside, label, pixels)
     boxes = ndimage.find_objects(labels)
-    parts = zip(pixels.tolist(), map(tuple, centroids.tolist()), boxes, means.tolist(), strict=True)
-    return [_region(spacing, mask.shape, *part) for part in parts]
+    lows = (tuple(int(part.start) for part in box) for box in boxes)
+    highs = (tuple(int(part.stop) for part in box) for box in boxes)
+    centres = map(tuple, centroids.tolist())
+    parts = zip(pixels.tolist(), centres, lows, highs, means.tolist(), strict=True)
+    return [region_of(spacing, mask.shape, *part) for part in parts]
 
 
 def equivalent_diameter(size: float, ndim: int) -> float:
@@ -72,20 +75,16 @@ def equivalent_diameter(size: float, ndim: int) -> float:
     return 2 * math.sqrt(size / math.pi) if ndim == 2 else float(np.cbrt(6 * size / math.pi))
 
 
-def touches_border(mask: NDArray[np.bool_]) -> bool:
-    """Whether any pixel of the mask lies on the edge of the image."""
-    return any(bool(mask.take(end, axis=axis).any()) for axis in range(mask.ndim) for end in (0, -1))
-
-
-def _region(
+def region_of(
     spacing: Spacing,
     shape: tuple[int, ...],
     pixels: int,
     centroid: tuple[float, ...],
-    box: tuple[slice, ...],
-    probability: float,
+    low: tuple[int, ...],
+    high: tuple[int, ...],
+    mean_probability: float = math.nan,
 ) -> Region:
-    low, high = tuple(int(part.start) for part in box), tuple(int(part.stop) for part in box)
+    """A region of an image of `shape` by what was counted of it: all in pixels and array order."""
     size = pixels * spacing.pixel_size
     return Region(
         pixels=pixels,
@@ -95,7 +94,7 @@ def _region(
         low=low,
         high=high,
         touches_border=min(low) == 0 or any(end == full for end, full in zip(high, shape, strict=True)),
-        mean_probability=probability,
+        mean_probability=mean_probability,
     )
 
 

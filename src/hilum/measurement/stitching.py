@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from hilum.errors import HilumError
 from hilum.image.spacing import Spacing
-from hilum.measurement.regions import Region, equivalent_diameter
+from hilum.measurement.regions import Region, region_of
 
 Ints = NDArray[np.int64]
 _CORNERS = np.ones((3, 3), bool)
@@ -149,18 +149,17 @@ class Stitcher:
     def regions(self, spacing: Spacing) -> list[Region]:
         """The regions in the order of their first pixels, measured as `measure_regions` does."""
         merged = self._resolved()[1]
-        height, width = self.shape
         means = merged[:, 3] / np.maximum(merged[:, 0], 1) / 255.0
+        means = means if self._any_probability else np.full_like(means, np.nan)
         return [
-            Region(
-                pixels=pixels,
-                size=pixels * spacing.pixel_size,
-                diameter=equivalent_diameter(pixels * spacing.pixel_size, 2),
-                centroid=(sum_y / pixels, sum_x / pixels),
-                low=(top, left),
-                high=(bottom, right),
-                touches_border=top == 0 or left == 0 or bottom == height or right == width,
-                mean_probability=float(mean) if self._any_probability else float("nan"),
+            region_of(
+                spacing,
+                self.shape,
+                pixels,
+                (sum_y / pixels, sum_x / pixels),
+                (top, left),
+                (bottom, right),
+                mean,
             )
             for (pixels, sum_y, sum_x, _, top, left, bottom, right, _), mean in zip(
                 merged.tolist(), means.tolist(), strict=True

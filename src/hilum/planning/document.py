@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from hilum.errors import PlanError
-from hilum.files import write_text
+from hilum.files import read_text, write_text
 from hilum.planning.draft import Draft, flat, validated
 from hilum.planning.plan import DetectionPlan, Plan
 
@@ -51,22 +51,23 @@ def write_plan(plan: Plan, path: Path) -> None:
 
 def read_values(path: Path) -> dict[str, Any]:
     """The nested values of a plan or recipe file. Raises PlanError where it is not one."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The nested values of a file, and the reasons in its comments by dotted key."""
+    text = read_text(path, LIMIT_BYTES, PlanError, "plan")
     try:
-        if path.stat().st_size > LIMIT_BYTES:
-            raise PlanError(f"{path}: larger than {LIMIT_BYTES} bytes, which no plan is")
-        text = path.read_text(encoding="utf-8")
         if "&" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
             raise PlanError(f"{path}: YAML aliases are not allowed in a plan")
         tree = yaml.safe_load(text)
-    except OSError as error:
-        raise PlanError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, PlanError):
             raise
         raise PlanError(f"{path}: is not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
         raise PlanError(f"{path}: is not a plan: it should hold `task:`, `data:`, `model:` and so on")
-    return tree
+    return tree, dict(_reasons(text))
 
 
 def read_plan(path: Path) -> Plan:
@@ -74,8 +75,9 @@ def read_plan(path: Path) -> Plan:
 
     Raises PlanError where the file is missing, too large, not YAML, or holds wrong keys or values.
     """
-    plan = validated(read_values(path), str(path))
-    plan.reasons = dict(_reasons(path.read_text(encoding="utf-8")))
+    values, reasons = _read(path)
+    plan = validated(values, str(path))
+    plan.reasons = reasons
     return plan
 
 
@@ -94,7 +96,6 @@ def _reasons(text: str) -> Iterator[tuple[str, str]]:
 
 def apply_file(draft: Draft, path: Path, why: str) -> None:
     """Put the values of a plan or recipe file over a draft, `why` as their reason."""
-    tree = read_values(path)
-    reasons = dict(_reasons(path.read_text(encoding="utf-8")))
+    tree, reasons = _read(path)
     for key, value in flat(tree):
         draft.set(key, value, reasons.get(key, why))

@@ -99,7 +99,7 @@ def plan_threshold(draft: Draft) -> None:
     draft.set("scoring.threshold", 0.5, why)
 
 
-def plan_distortion(draft: Draft, print_: Fingerprint) -> None:
+def plan_distortion(draft: Draft) -> None:
     """Shear and shifts beside rotation, zoom and flips."""
     posed = "training.augmentation.rotate_deg"
     if float(draft.get(posed, 0.0)) < 90:

@@ -8,8 +8,8 @@ import numpy as np
 
 from hilum.planning.draft import Draft
 from hilum.planning.fingerprint import Fingerprint
+from hilum.planning.rules import WINDOW_HU
 
-WINDOW = (-1000.0, 400.0)
 SEEN_MM = 6.0
 FEWEST_ACROSS, FEWEST_DEEP = 4, 3
 PIXELS = 147_456
@@ -21,7 +21,7 @@ def plan_volumes(draft: Draft, print_: Fingerprint, outputs: Sequence[str], fold
     draft.set("data.outputs", list(outputs), "what is marked")
     draft.set("data.folds", folds, reason)
     draft.set("data.normalise", "window", "Hounsfield units mean the same in every scan")
-    draft.set("data.window", list(WINDOW), "HU, from air to soft tissue; bone and metal add nothing")
+    draft.set("data.window", list(WINDOW_HU), "HU, from air to soft tissue; bone and metal add nothing")
     draft.set("data.mean", [0.25], "of lung and wall in this window, about")
     draft.set("data.std", [0.3], "")
     draft.set("data.lungs", "crop", "nodules lie in lungs: the rest is neither learnt nor searched")
@@ -72,7 +72,7 @@ def plan_blocks(draft: Draft, spacing: Sequence[float]) -> None:
     draft.set("inference.tile", [96, 192, 192], "bounds the memory of prediction")
 
 
-def plan_detection(draft: Draft, print_: Fingerprint, diameters: Sequence[float]) -> None:
+def plan_detection(draft: Draft, diameters: Sequence[float]) -> None:
     """Sampling, loss, augmentation, candidates and the second classifier."""
     draft.set(
         "training.rare_share",

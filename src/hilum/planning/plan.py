@@ -60,6 +60,16 @@ class DataPlan(_Group):
             raise ValueError(f"{odd[0]!r} cannot be a target's name: its masks get a folder of that name")
         return names
 
+    @property
+    def planes(self) -> int:
+        """Slices that a network sees at once: its own and its neighbours."""
+        return 2 * self.neighbours + 1
+
+    @property
+    def seen_channels(self) -> int:
+        """Channels that a network takes in: those of the image, of every slice that is seen at once."""
+        return self.channels * self.planes
+
 
 class ModelPlan(_Group):
     """Which network, and its settings."""
@@ -202,3 +212,13 @@ class Plan(_Group):
     scoring: ScoringPlan = Field(default_factory=ScoringPlan)
     detection: DetectionPlan = Field(default_factory=DetectionPlan)
     reasons: dict[str, str] = Field(default_factory=dict, exclude=True)
+
+
+def resolution_in_words(plan: Plan) -> str:
+    """The size or resolution at which networks see images."""
+    data = plan.data
+    if data.size:
+        return f"resized to {data.size[0]} x {data.size[1]} (Y, X)"
+    if data.spacing:
+        return f"resampled to {' x '.join(f'{size:g}' for size in data.spacing)}, in their own unit"
+    return "at full resolution" if data.downsample == 1 else f"at 1/{data.downsample} of their resolution"

@@ -33,6 +33,8 @@ STAGED = (
 RESOLUTION = ("data.downsample", "data.size")
 # Each ends a training: given anew, it does so in place of the steps that a file has counted.
 ENDS = ("training.minutes", "training.cpu_s", "training.epochs")
+# In the reason of a batch that was made smaller than `--set` says: a run's plan.yaml tells it so.
+SHRUNK = "would not fit into"
 # Settings that other choices depend on, so they are taken before these.
 TIMING = ("training.cpu_s", "training.minutes", "training.steps", "training.threads", "training.precision")
 
@@ -132,7 +134,7 @@ def unheard(plan: Plan, wishes: Wishes, folds: int) -> list[str]:
     differing = [option for option, (wish, is_so) in asked.items() if wish is not None and wish != is_so]
     values = plan.model_dump(mode="json", exclude={"reasons"})
     draft = Draft(dict(flat(copy.deepcopy(values))))
-    shrunk = "would not fit" in plan.reasons.get("training.batch", "")
+    shrunk = SHRUNK in plan.reasons.get("training.batch", "")
     left_out = "training.batch" if shrunk else "-"
     apply_settings(draft, tuple(s for s in wishes.settings if not s.strip().startswith(left_out)))
     same = draft.plan().model_dump(mode="json", exclude={"reasons"}) == values

@@ -28,6 +28,9 @@ QUIET = "a quiet default"
 SCALE = ("data.mean", "data.std")
 # The spread that a fingerprint says of constant pixels; of the mean, that of rounding.
 FLAT = 1e-6
+WINDOW_HU = (-1000.0, 400.0)
+# Side of the tiles that predictions are made in: what bounds their memory.
+TILE = 768
 
 
 def plan_data(draft: Draft, print_: Fingerprint, outputs: tuple[str, ...], folds: int, reason: str) -> None:
@@ -145,7 +148,7 @@ def plan_patch(draft: Draft, print_: Fingerprint, factor: int, finer: int = 1) -
     return int(patch[0]), int(patch[1])
 
 
-def plan_batch(draft: Draft, patch: tuple[int, int], cases: int) -> None:
+def plan_batch(draft: Draft, patch: tuple[int, int]) -> None:
     """About 130,000 pixels a step: enough for steady batch statistics, small enough for many steps."""
     batch = max(4, min(32, round(131072 / (patch[0] * patch[1]))))
     draft.set("training.batch", batch, f"{batch * patch[0] * patch[1]:,} pixels a step")
@@ -170,7 +173,7 @@ def plan_volumes(draft: Draft, print_: Fingerprint) -> None:
     draft.set("data.neighbours", beside, f"volumes of {depth} slices; above and below tell what one cannot")
     if print_.low <= -900 and print_.channels == 1:
         draft.set("data.normalise", "window", f"values from {print_.low:g}: Hounsfield units")
-        draft.set("data.window", [-1000.0, 400.0], "HU, from air to soft tissue")
+        draft.set("data.window", list(WINDOW_HU), "HU, from air to soft tissue")
         draft.set("data.mean", [0.4], "")
         draft.set("data.std", [0.3], "")
 
@@ -287,9 +290,9 @@ def plan_device(draft: Draft, device: Device) -> None:
 
 
 def plan_tile(draft: Draft, print_: Fingerprint, factor: int, divisor: int) -> None:
-    """Predict in tiles of about 512 pixels, or the whole image where it is not larger."""
+    """Predict in tiles of about 768 pixels, or the whole image where it is not larger."""
     sides = [-(-side // divisor) * divisor for side in in_plane(draft, print_, factor)]
-    tile = [min(side, -(-768 // divisor) * divisor) for side in sides]
+    tile = [min(side, -(-TILE // divisor) * divisor) for side in sides]
     draft.set("inference.tile", tile, "bounds the memory of prediction, whatever the image size")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from hilum.ct.marks import ball_mask
 from hilum.ct.pictures import PLANES, lung_montage, three_planes
 from hilum.errors import HilumError, ImageError
 from hilum.image.image import Image
+from hilum.image.mask_files import file_of
 from hilum.image.readers import read_image
-from hilum.image.volume import SUFFIXES
 from hilum.reporting.blocks import Panel
 from hilum.reporting.thumbnails import bytes_uri
 from hilum.study.masks import read_case_image, read_masks
@@ -121,7 +121,7 @@ def cut_out(image: Image, centre: Point, width_mm: float) -> tuple[Image, Box]:
 def predicted_mask(folder: Path, case: str, image: Image) -> Mask | None:
     """What was predicted in a scan (Z, Y, X), all targets together; None where no mask was kept."""
     found = None
-    for path in _volumes([folder, *sorted(part for part in folder.glob("*") if part.is_dir())], case):
+    for path in filter(None, (file_of(target, case) for target in sorted(folder.glob("*")))):
         mask = read_image(path).array[0] > 0
         if mask.shape == image.shape:
             found = mask if found is None else found | mask
@@ -132,22 +132,13 @@ def predicted_mask(folder: Path, case: str, image: Image) -> Mask | None:
 
 def kept_lungs(folder: Path, case: str, image: Image) -> Lungs | None:
     """Lungs of a scan as a run kept them (1 right, 2 left), measured again; None where it kept none."""
-    for path in _volumes([folder], case):
-        sides = read_image(path).array[0].astype(np.uint8)
-        if sides.shape == image.shape:
-            litres = np.bincount(sides.ravel(), minlength=3) * float(np.prod(spacing_mm(image))) / 1e6
-            right, left = float(litres[RIGHT]), float(litres[LEFT])
-            return Lungs(sides, right + left, left, right)
-    return None
-
-
-def _volumes(folders: Sequence[Path], case: str) -> Iterator[Path]:
-    for folder in folders:
-        for suffix in SUFFIXES:
-            path = folder / f"{case}{suffix}"
-            if path.is_file():
-                yield path
-                break
+    path = file_of(folder, case)
+    sides = read_image(path).array[0].astype(np.uint8) if path else None
+    if sides is None or sides.shape != image.shape:
+        return None
+    litres = np.bincount(sides.ravel(), minlength=3) * float(np.prod(spacing_mm(image))) / 1e6
+    right, left = float(litres[RIGHT]), float(litres[LEFT])
+    return Lungs(sides, right + left, left, right)
 
 
 def _drawn(case: Case, image: Image) -> Mask | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError
+from hilum.image.mask_files import mask_file
 from hilum.image.readers import read_image
 from hilum.scoring.bootstrap import interval
 from hilum.scoring.overlap import overlap
@@ -86,15 +87,11 @@ def pairs(view: View, before: Run, after: Run) -> list[Pair]:
 
 
 def _predicted(run: Run, target: str, case: str) -> NDArray[np.bool_] | None:
-    stem = run.predictions / "masks" / target / case
-    for end in (".png", ".nii.gz"):
-        path = stem.with_name(stem.name + end)
-        if path.is_file():
-            try:
-                return np.asarray(read_image(path).array[0] > 0)
-            except HilumError:
-                return None
-    return None
+    path = mask_file(run.predictions, target, case)
+    try:
+        return np.asarray(read_image(path).array[0] > 0) if path else None
+    except HilumError:
+        return None
 
 
 def changes(found: Sequence[Pair]) -> list[Change]:

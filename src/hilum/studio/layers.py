@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import HilumError
+from hilum.image.mask_files import mask_file
 from hilum.image.readers import read_image
 from hilum.inference.keeping import kept, level_counts
 from hilum.studio.journal import plane_of
@@ -81,18 +82,11 @@ def predicted_plane(
     source: Source, case: str, target: str, shape: tuple[int, ...], axis: int, index: int
 ) -> NDArray[np.bool_]:
     """The model's mask of a plane: the one it was scored by where there is one, else from probabilities."""
-    path = _mask_file(source, case, target)
+    path = mask_file(source.run.predictions, target, case) if source.out_of_fold else None
     if path is not None:
         return np.asarray(plane_of(read_image(path).array[0], axis, index) > 0)
     values = full_plane(source, case, target, shape, axis, index)
     return np.asarray(values >= 255 * threshold_of(source, case, target))
-
-
-def _mask_file(source: Source, case: str, target: str) -> Path | None:
-    if not source.out_of_fold:
-        return None
-    stem = source.run.predictions / "masks" / target / case
-    return next((path for end in (".png", ".nii.gz") if (path := Path(f"{stem}{end}")).is_file()), None)
 
 
 def entropy_plane(values: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -32,7 +32,7 @@ def _empty(target: str, seen: Mapping[str, Facts]) -> tuple[Finding, ...]:
     empty = tuple(name for name, fact in seen.items() if fact.pixels[target] == 0)
     if seen and len(empty) == len(seen):
         words = f"{target}: no pixel in any of {counted(len(seen), 'mask')}: there is nothing to learn"
-        return (Finding("error", words),)
+        return (Finding("error", words, targets=(target,)),)
     if not empty:
         return ()
     return (Finding("note", f"{target} is empty in {counted(len(empty), 'case')}: {listed(empty)}", empty),)
@@ -43,13 +43,12 @@ def _rare(study: Study, target: str, seen: Mapping[str, Facts]) -> tuple[Finding
     holding = tuple(name for name, fact in seen.items() if fact.pixels[target])
     if not 0 < len(holding) < FEW_CASES or len(seen) < LEAST_CASES:
         return ()
-    cases = {case.name: case for case in study.cases}
-    encoding = cases[holding[0]].masks[target].encoding
+    encoding = study.by_name[holding[0]].masks[target].encoding
     value = _unnamed(target, encoding)
     if not value:
         return ()
     name_it = "name it in labels.json" if encoding.kind == "index" else "keep it"
-    places = listed(_place(cases[name], target, seen[name]) for name in holding)
+    places = listed(_place(study.by_name[name], target, seen[name]) for name in holding)
     words = (
         f"{target}: {value} occurs in {len(holding)} of {len(seen)} cases only, and is a target of its own: "
         f"{places}; where it is a slip, paint it over, else {name_it}"

@@ -17,7 +17,7 @@ from hilum.study.areas import area_findings
 from hilum.study.masks import fitted_spacing, misfit
 from hilum.study.names import counted, listed
 from hilum.study.study import Case, Finding, Source, Study
-from hilum.study.survey import Facts, check_marks, check_names, survey_study
+from hilum.study.survey import Facts, check_marks_inside, check_names, survey_study
 
 LEAST_IN_CLASS = 3
 _WORKERS = 4
@@ -70,7 +70,7 @@ def _check_case(case: Case) -> tuple[Finding, ...]:
         check_names(case)
         fitted_spacing(case, len(image.shape) if image else 2)
         if image:
-            check_marks(case, image.shape, image.spacing, image.geometry)
+            check_marks_inside(case, image.shape, image.spacing, image.geometry)
     except StudyError as error:
         messages.append(str(error))
     return tuple(Finding("error", message, (case.name,)) for message in messages)
@@ -183,9 +183,7 @@ def without_bad(study: Study, errors: Sequence[Finding]) -> Study:
 
 def _without_unused(study: Study, errors: Sequence[Finding]) -> Study:
     """Targets and classes that have nothing to learn left out of a study, too."""
-    dead = {
-        target for target in study.targets if any(f.message.startswith(f"{target}: no pixel") for f in errors)
-    }
+    dead = {target for finding in errors for target in finding.targets}
     targets = tuple(target for target in study.targets if target not in dead)
     classes = tuple(
         name for name in study.classes if any(case.labels.get(name) == 1.0 for case in study.cases)

@@ -138,7 +138,7 @@ def together(pairs: Sequence[Pair]) -> tuple[tuple[str, str], ...]:
 
 def duplicate_findings(study: Study, pairs: Sequence[Pair]) -> tuple[Finding, ...]:
     """Findings about duplicates: across given splits, across groups, and with other labels."""
-    cases = {case.name: case for case in study.cases}
+    cases = study.by_name
     labelled = [pair for pair in pairs if _labels_differ(cases[pair.first], cases[pair.second])]
     splits = [pair for pair in pairs if _differs(cases, pair, "split")]
     groups = [pair for pair in pairs if _differs(cases, pair, "group") and pair not in splits]

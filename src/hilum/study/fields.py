@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hilum.errors import StudyError
 from hilum.image.fields import field_entry
 from hilum.image.pyramid import Pyramid, can_window, is_huge, open_pyramid
-from hilum.image.thumbnail import thumbnail, tissue_mask
+from hilum.image.thumbnail import shows_any, thumbnail, tissue_mask
 from hilum.study.names import counted
 from hilum.study.study import Case, Finding, Source, Study
 
@@ -100,10 +100,8 @@ def _spans(size: int) -> list[tuple[int, int]]:
 
 
 def _any(raster: NDArray[np.bool_], box: Box, shape: tuple[int, int]) -> bool:
-    down, across = raster.shape[0] / shape[0], raster.shape[1] / shape[1]
     y, x, h, w = box
-    rows = slice(int(y * down), int(np.ceil((y + h) * down)))
-    return bool(raster[rows, int(x * across) : int(np.ceil((x + w) * across))].any())
+    return shows_any(raster, shape, (y, y + h, x, x + w))
 
 
 def _evenly(boxes: Sequence[Box], most: int) -> list[Box]:

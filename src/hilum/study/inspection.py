@@ -23,13 +23,12 @@ from hilum.study.duplicates import (
 )
 from hilum.study.marked import mark_findings, mark_lines, mark_summary
 from hilum.study.names import counted, listed, natural
-from hilum.study.open import total_bytes, understand
+from hilum.study.open import SURVEYED_BYTES, total_bytes, understand
 from hilum.study.shortcuts import Shortcut, find_shortcuts, shortcut_findings
 from hilum.study.study import Finding, Study
 from hilum.study.survey import Facts, Survey, survey_study
 
 IMBALANCE = 3.0
-LIMIT_BYTES = 8_000_000_000
 _LEAST_CASES = 8
 # notes with a number of their own in each file (a tilt, a step) would fill pages
 _MOST_NOTES = 12
@@ -101,7 +100,7 @@ class Inspection:
         }
 
 
-def inspect(folder: Path | str, group_by: str | None = None, limit_bytes: int = LIMIT_BYTES) -> Inspection:
+def inspect(folder: Path | str, group_by: str | None = None, limit_bytes: int = SURVEYED_BYTES) -> Inspection:
     """Look at every file of a folder once and tell what is there; above `limit_bytes` at a sample of cases.
 
     Raises StudyError where no layout is recognised; bad cases are findings, not errors.
@@ -132,7 +131,7 @@ def inspect_study(study: Study, survey: Survey) -> Inspection:
         *area_findings(study, facts),
         *class_findings(study),
         *group_findings(study),
-        *_imbalance(study),
+        *imbalance_findings(study),
         *duplicate_findings(study, pairs),
         *contradiction_findings(contradictions),
         *shortcut_findings(shortcuts),
@@ -185,7 +184,8 @@ def _class_row(study: Study, name: str, facts: Mapping[str, Facts]) -> ClassRow:
     return ClassRow(name, splits, share, shapes[0] if shapes else (), shapes[-1] if shapes else (), mean)
 
 
-def _imbalance(study: Study) -> tuple[Finding, ...]:
+def imbalance_findings(study: Study) -> tuple[Finding, ...]:
+    """A warning of exclusive classes whose numbers of images are far apart."""
     counts = {name: sum(case.labels.get(name) == 1.0 for case in study.cases) for name in study.classes}
     present = [number for number in counts.values() if number]
     if not study.exclusive or len(present) < 2 or max(present) < IMBALANCE * min(present):

@@ -23,7 +23,7 @@ _MOST_TOLD = 12
 Row = dict[str, str]
 
 
-def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> list[Row]:
+def read_table(path: str | Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> list[Row]:
     """Rows of a CSV file with at least `columns`; separators may be comma, semicolon or tab.
 
     Headings are taken without regard to case. Every value of `numbers` is checked to be finite; beside
@@ -37,7 +37,7 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) 
     return [row for _, row in rows]
 
 
-def read_marks(path: Path, kind: str = "nodule") -> dict[str, tuple[Mark, ...]]:
+def read_marks(path: str | Path, kind: str = "nodule") -> dict[str, tuple[Mark, ...]]:
     """Marks of each series from `seriesuid,coordX,coordY,coordZ,diameter_mm`, world mm, in the file's order.
 
     Marks of kind "excluded" need no size. Raises StudyError where columns are missing, a value is no
@@ -68,9 +68,11 @@ def place_of(row: Mapping[str, str]) -> tuple[float, float, float]:
     return float(row["coordX"]), float(row["coordY"]), float(row["coordZ"])
 
 
-def _numbered_rows(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> Iterator[tuple[int, Row]]:
+def _numbered_rows(
+    path: str | Path, columns: Sequence[str], numbers: Sequence[str]
+) -> Iterator[tuple[int, Row]]:
     """Rows that are not empty, with their lines; decimal commas made points."""
-    text = read_text(path, _LIMIT_BYTES, StudyError, "table of marks")
+    text = read_text(Path(path), _LIMIT_BYTES, StudyError, "table of marks")
     first = text.partition("\n")[0]
     separator = delimiter(first)
     reader = csv.reader(io.StringIO(text), delimiter=separator)
@@ -91,7 +93,7 @@ def _numbered_rows(path: Path, columns: Sequence[str], numbers: Sequence[str]) -
         raise StudyError(f"{path}: is no CSV table ({error})") from error
 
 
-def _names(path: Path, heading: Sequence[str], columns: Sequence[str]) -> list[str]:
+def _names(path: str | Path, heading: Sequence[str], columns: Sequence[str]) -> list[str]:
     """The heading with the wanted columns as they are written here."""
     found = [printable(name) for name in filled(heading)]
     lower = [_OTHER_NAMES.get(name.lower(), name.lower()) for name in found]

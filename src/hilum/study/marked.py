@@ -21,8 +21,8 @@ _WIDTHS = ("below 6", "6 to 8", "8 to 15", "15 and more")
 
 def mark_summary(study: Study) -> dict[str, Any]:
     """Number of marks, scans with marks, fewest and most a scan, diameters in mm; empty without marks."""
-    counts = [len(_nodules(case)) for case in study.cases if case.marks is not None]
-    wide = sorted(mark.diameter_mm for case in study.cases for mark in _nodules(case))
+    counts = [len(nodule_marks(case)) for case in study.cases if case.marks is not None]
+    wide = sorted(mark.diameter_mm for case in study.cases for mark in nodule_marks(case))
     if not wide:
         return {}
     others = sum(len(case.marks or ()) for case in study.cases) - len(wide)
@@ -39,7 +39,7 @@ def mark_summary(study: Study) -> dict[str, Any]:
     }
 
 
-def _nodules(case: Case) -> tuple[Mark, ...]:
+def nodule_marks(case: Case) -> tuple[Mark, ...]:
     """The marks of nodules: tables such as LUNA16's list findings that count for nothing, too."""
     return tuple(mark for mark in case.marks or () if mark.kind == NODULE)
 
@@ -62,7 +62,7 @@ def mark_lines(study: Study) -> list[str]:
 
 def mark_findings(study: Study, facts: Mapping[str, Facts]) -> tuple[Finding, ...]:
     """Marks made twice, marks that a scan's voxels are too coarse for, scans that are no Hounsfield units."""
-    marked = [case for case in study.cases if _nodules(case)]
+    marked = [case for case in study.cases if nodule_marks(case)]
     twice = tuple(case.name for case in marked if _doubled(case))
     seen = [(case, facts[case.name]) for case in marked if case.name in facts]
     coarse = tuple(case.name for case, fact in seen if _too_coarse(case, fact))
@@ -91,7 +91,7 @@ def mark_findings(study: Study, facts: Mapping[str, Facts]) -> tuple[Finding, ..
 def _doubled(case: Case) -> bool:
     return any(
         math.dist(one.centre, two.centre) < max(one.diameter_mm, two.diameter_mm) / 2
-        for one, two in combinations(_nodules(case), 2)
+        for one, two in combinations(nodule_marks(case), 2)
     )
 
 
@@ -99,4 +99,4 @@ def _too_coarse(case: Case, fact: Facts) -> bool:
     if not fact.spacing.known:
         return False
     finest = LEAST_VOXELS * max(fact.spacing.sizes) * (1e-3 if fact.spacing.unit == "um" else 1.0)
-    return any(mark.diameter_mm < finest for mark in _nodules(case))
+    return any(mark.diameter_mm < finest for mark in nodule_marks(case))

@@ -154,10 +154,9 @@ def _read(source: Source) -> Image:
 def fitted_spacing(case: Case, ndim: int) -> Spacing | None:
     """The case's own spacing for `ndim` axes, or None. Raises StudyError where it does not fit."""
     spacing = case.spacing
-    if spacing is None or len(spacing.sizes) == ndim:
-        return spacing
-    if len(set(spacing.sizes)) == 1:
-        return Spacing((spacing.sizes[0],) * ndim, spacing.unit)
-    raise StudyError(
-        f"{case.name}: spacing {spacing} is given for an image of {ndim} axes; give {ndim} sizes"
-    )
+    fitted = spacing.along(ndim) if spacing else None
+    if spacing and not fitted:
+        raise StudyError(
+            f"{case.name}: spacing {spacing} is given for an image of {ndim} axes; give {ndim} sizes"
+        )
+    return fitted

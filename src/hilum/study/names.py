@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -12,8 +13,6 @@ from hilum.image.readers import readable
 
 _ARCHIVES = frozenset({".npz", ".zip"})
 DETACHED = frozenset({".mhd", ".nhdr"})
-SLICE_SUFFIXES = frozenset([".dcm", ".dicom", ".ima"])
-VOLUME_SUFFIXES = frozenset([".mhd", ".mha", ".nrrd", ".nhdr", ".nii", ".nii.gz"])
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",
@@ -221,6 +220,19 @@ def _numbered(names: Sequence[str], gone: Iterable[str] = ()) -> list[str]:
         taken.add(unique)
         result.append(unique)
     return result
+
+
+def common_folder(paths: Iterable[Path]) -> Path:
+    """The deepest folder that holds all files; that of the first where they lie on several drives.
+
+    >>> common_folder([Path("/a/b/1.png"), Path("/a/c/d/2.png")]).as_posix()
+    '/a'
+    """
+    folders = [path.absolute().parent for path in paths]
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:  # drives of Windows have no folder in common
+        return folders[0]
 
 
 def listed(names: Iterable[object], limit: int = 6) -> str:

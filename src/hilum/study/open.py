@@ -19,6 +19,8 @@ from hilum.study.splits import split_groups
 from hilum.study.study import Finding, Study
 
 THOROUGH_BYTES = 400_000_000
+# Where a study is larger, not every image of it is looked at.
+SURVEYED_BYTES = 8_000_000_000
 log = logging.getLogger(__name__)
 
 

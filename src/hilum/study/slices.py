@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from hilum.image.readers import SLICE_SUFFIXES
 from hilum.study.listing import Listing
-from hilum.study.names import SLICE_SUFFIXES, is_image, suffix
+from hilum.study.names import is_image, suffix
 
 FIRST_LOOK = 8
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from hilum.image.limits import shown
@@ -95,11 +96,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a person should know of a study: "error" stops the verb, "warning" and "note" are printed."""
+    """What a person should know of a study: "error" stops the verb, "warning" and "note" are printed.
+
+    An error names the `cases` and the `targets` that are left out where bad ones are skipped.
+    """
 
     severity: str
     message: str
     cases: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.message}"
@@ -128,3 +133,8 @@ class Study:
     def groups(self) -> tuple[str, ...]:
         """Names of the groups, sorted."""
         return tuple(sorted({case.group for case in self.cases}))
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Case]:
+        """The cases by their names."""
+        return {case.name: case for case in self.cases}

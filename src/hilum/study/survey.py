@@ -89,7 +89,7 @@ def look_at(case: Case) -> Facts:
         raise ImageError(f"{image.path}: holds NaN or infinite pixels; replace them, for example by 0")
     targets = tuple(case.masks)
     masks, _ = read_masks(case, targets, image.shape)
-    check_marks(case, image.shape, image.spacing, image.geometry)
+    check_marks_inside(case, image.shape, image.spacing, image.geometry)
     grey = _plane(luminance(image)).astype(np.float32)
     return Facts(
         case.name,
@@ -124,7 +124,9 @@ def check_names(case: Case) -> None:
             )
 
 
-def check_marks(case: Case, shape: tuple[int, ...], spaced: Spacing, geometry: Geometry | None) -> None:
+def check_marks_inside(
+    case: Case, shape: tuple[int, ...], spaced: Spacing, geometry: Geometry | None
+) -> None:
     """Raise StudyError where a mark of a case lies outside its volume of this shape (Z, Y, X).
 
     A volume without a `geometry` lies at 0; one without a known spacing is refused where millimetres are

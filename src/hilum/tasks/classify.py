@@ -25,6 +25,7 @@ from hilum.planning.draft import Draft
 from hilum.planning.fingerprint import Fingerprint
 from hilum.planning.plan import Plan
 from hilum.reporting.blocks import Headline, Section, headline
+from hilum.study.names import common_folder
 from hilum.study.study import Case, Study
 from hilum.study.survey import Facts
 from hilum.tasks import label_files, label_pages
@@ -90,7 +91,7 @@ class Classify(OneNetwork):
             label_rules.plan_threshold(draft)
         rules.plan_orientation(draft, fingerprint)
         rules.plan_intensity(draft, fingerprint)
-        label_rules.plan_distortion(draft, fingerprint)
+        label_rules.plan_distortion(draft)
         validated = {"val", "test"} <= {case.split for case in study.cases}
         label_rules.plan_holding_back(draft, folds, validated, len(study.cases))
 
@@ -171,7 +172,7 @@ class Classify(OneNetwork):
             np.stack([values for _, values in found]),
             np.array([labels_for(case, plan, classes) for case, _ in found]),
         )
-        root = delivery.root or common_folder(outcome.cases)
+        root = delivery.root or common_folder(case.image.path for case in outcome.cases)
         rows = label_files.image_rows(outcome, {-1: decision}, plan, classes, root)
         if not delivery.tables:
             return {"predictions": rows}
@@ -261,13 +262,6 @@ def final_decision(run: Run) -> Decision:
     return decision_from_json(read_json(path)) if path.is_file() else learn_decision(None, run.plan)
 
 
-def common_folder(cases: Sequence[Case]) -> Any:
-    """The deepest folder that holds all images."""
-    import os
-
-    return Path(os.path.commonpath([case.image.path.absolute().parent for case in cases]))
-
-
 def _auc(values: Tensor, truth: Tensor) -> float:
     """Share of pairs in order, ties as half; NaN without both classes."""
     from hilum.scoring.ranking import auc
@@ -296,8 +290,8 @@ def _tested(run: Run, study: Study) -> Outcome:
 
 def _read(run: Run, study: Study, wanted: Sequence[tuple[int, str, str]]) -> Outcome | None:
     """Kept probabilities of cases by (fold, name, folder); None where there are none."""
-    by_name = {case.name: case for case in study.cases}
-    there = [(fold, by_name[name], folder) for fold, name, folder in wanted if name in by_name]
+    known = study.by_name
+    there = [(fold, known[name], folder) for fold, name, folder in wanted if name in known]
     if not there:
         return None
     values = [np.asarray(kept(run.evaluation / folder, case.name), np.float64) for _, case, folder in there]

@@ -26,6 +26,7 @@ from hilum.planning.draft import Draft
 from hilum.planning.fingerprint import Fingerprint, spread
 from hilum.planning.plan import Plan
 from hilum.reporting.blocks import Headline, Section, headline
+from hilum.study.marked import nodule_marks
 from hilum.study.masks import read_case_image
 from hilum.study.study import Case, Study
 from hilum.study.survey import Facts
@@ -47,7 +48,6 @@ from hilum.tasks.scans import (
     marks_inside,
     marks_mask,
     network_input,
-    nodule_marks,
     read_scan,
 )
 from hilum.tasks.second_stage import blank_trainer, load_second, second_plan, train_second
@@ -92,7 +92,7 @@ class Detect:
             mark_rules.plan_blocks(draft, spacing)
         else:
             mark_rules.plan_slices(draft, spacing)
-        mark_rules.plan_detection(draft, fingerprint, diameters)
+        mark_rules.plan_detection(draft, diameters)
 
     def plan_sizes(self, draft: Draft, fingerprint: Fingerprint) -> None:
         """Nothing: the patch is of so many voxels whatever their size."""
@@ -158,7 +158,7 @@ class Detect:
 
     def evaluate(self, run: Run, study: Study) -> dict[str, Any]:
         """Find candidates out of fold, decide on the second classifier, score, measure and write."""
-        plan, by_name = run.plan, {case.name: case for case in study.cases}
+        plan, by_name = run.plan, study.by_name
         tested = [
             (fold, by_name[name])
             for fold in run.trained_folds()

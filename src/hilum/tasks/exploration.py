@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from hilum.planning.fingerprint import spread
-from hilum.study.inspection import ClassRow, inspect_study
+from hilum.study.inspection import ClassRow, imbalance_findings, inspect_study
+from hilum.study.shortcuts import shortcut_findings
 from hilum.study.study import Study
 from hilum.study.survey import Facts, survey_study
 
@@ -30,9 +31,8 @@ def explore(study: Study) -> dict[str, Any]:
         "classes": [_class(study, row) for row in found.classes],
         "splits": _splits(looked, survey.facts),
         "shortcuts": [asdict(item) | {"strong": item.strong} for item in found.shortcuts],
-        "warnings": [
-            f.message for f in found.study.findings if f.message.startswith(("SHORTCUT", "imbalance"))
-        ],
+        "warnings": [finding.message for finding in shortcut_findings(found.shortcuts)],
+        "notes": [finding.message for finding in imbalance_findings(looked)],
     }
 
 

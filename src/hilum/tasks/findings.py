@@ -15,9 +15,10 @@ from hilum.image.image import Image
 from hilum.planning.plan import DetectionPlan, Plan
 from hilum.scoring.detection import Candidate as Scored
 from hilum.scoring.detection import Froc, Nodule, froc
+from hilum.study.marked import nodule_marks
 from hilum.study.study import Case
 from hilum.tasks.candidates import candidates_in, combined
-from hilum.tasks.scans import Scan, nodule_marks, other_marks
+from hilum.tasks.scans import Scan, other_marks
 from hilum.tasks.second_stage import judged
 
 

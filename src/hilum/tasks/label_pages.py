@@ -163,7 +163,7 @@ def mistakes(run: Run, study: Study, classes: Sequence[str]) -> Section:
     """Wrong decisions, the most certain first, each with its picture."""
     rows = [row for row in _read_rows(run) if row.get("correct") in (False, "False")]
     rows.sort(key=lambda row: -_certainty(row, classes))
-    by_name = {case.name: case for case in study.cases}
+    by_name = study.by_name
     shown = [row for row in rows[:MISTAKES] if row["case"] in by_name]
     networks = {fold: load_network(run, fold) for fold in {int(row["fold"]) for row in shown}}
     cards = [_card(by_name[row["case"]], row, networks[int(row["fold"])], run.plan, classes) for row in shown]
@@ -220,9 +220,8 @@ def exploration_section(run: Run, study: Study) -> Section:
     """Classes with their shapes, what differs between splits, shortcuts, and some images of each class."""
     path = run.evaluation / "exploration.json"
     found = read_json(path) if path.is_file() else {}
-    blocks: list[Block] = [
-        Callout("warning" if "SHORTCUT" in text else "note", text) for text in found.get("warnings", ())
-    ]
+    blocks: list[Block] = [Callout("note", text) for text in found.get("notes", ())]
+    blocks += [Callout("warning", text) for text in found.get("warnings", ())]
     if found:
         seen = f" {found['looked_at']:,} of {found['cases']:,} images were looked at, evenly spread."
         size = " x ".join(map(str, reversed(run.plan.data.size or [])))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hilum.files import whole_file
 from hilum.image.colours import to_display
 from hilum.image.image import Image
+from hilum.image.mask_files import FLAT, VOLUME, mask_path
 from hilum.image.writers import write_image, write_mask
 from hilum.measurement.spool import Spool
 from hilum.measurement.table import measure_masks
@@ -40,9 +41,9 @@ def write_masks(out: Path, case: str, image: Image, masks: Masks) -> None:
     """One lossless mask file a target: PNG for images, compressed NIfTI on the volume's own grid."""
     for target, mask in masks.items():
         if mask.ndim == 2:
-            write_mask(out / "masks" / target / f"{case}.png", mask, image.spacing)
+            write_mask(mask_path(out, target, case, FLAT), mask, image.spacing)
         else:
-            path = out / "masks" / target / f"{case}.nii.gz"
+            path = mask_path(out, target, case, VOLUME)
             write_image(path, image.with_array(mask[None].astype(np.uint8)))
 
 
@@ -50,7 +51,7 @@ def write_probabilities(
     out: Path, case: str, image: Image, targets: Sequence[str], probability: NDArray[np.uint8]
 ) -> None:
     """One probability map a target, 0 to 255."""
-    suffix = ".png" if len(image.shape) == 2 else ".nii.gz"
+    suffix = FLAT if len(image.shape) == 2 else VOLUME
     for target, values in zip(targets, probability, strict=True):
         write_image(out / "probabilities" / target / f"{case}{suffix}", image.with_array(values[None]))
 

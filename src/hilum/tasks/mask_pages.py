@@ -123,7 +123,7 @@ def _cards(run: Run, study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Ca
     for row in rows:
         by_case.setdefault(str(row["case"]), []).append(row)
     chosen = thinned(sorted(by_case, key=lambda name: _order(by_case[name])), GALLERY)
-    cases = {case.name: case for case in study.cases}
+    cases = study.by_name
     return [_card(run, cases[name], by_case[name]) for name in chosen if name in cases]
 
 

@@ -19,10 +19,11 @@ from hilum.image.image import Image
 from hilum.inference.predictor import make_predictor
 from hilum.planning.plan import Plan
 from hilum.scoring.detection import radius_mm
+from hilum.study.marked import nodule_marks
 from hilum.study.masks import read_case_image
 from hilum.study.study import Case, Mark, Study
 from hilum.tasks.candidates import candidates_in, status_of
-from hilum.tasks.scans import Scan, nodule_marks, other_marks, read_scan
+from hilum.tasks.scans import Scan, other_marks, read_scan
 from hilum.training.budget import MOST_FOLLOWED
 from hilum.training.prepare import normalise
 from hilum.training.run import Run, load_network
@@ -79,7 +80,7 @@ def training_cubes(
 ) -> list[Sample]:
     """Labelled cubes from the scans that a fold learnt from: true ones, planted ones and look-alikes."""
     names = [*run.splits.folds[fold].train, *run.splits.folds[fold].val]
-    by_name = {case.name: case for case in study.cases}
+    by_name = study.by_name
     cases = sorted((by_name[name] for name in names), key=lambda case: not nodule_marks(case))[:MOST_FOLLOWED]
     marks = sum(len(nodule_marks(case)) for case in cases)
     parts = _Parts(max(0, ENOUGH - AROUND_A_MARK * marks) if marks else 0, len(cases), marks)

@@ -17,10 +17,11 @@ from hilum.files import whole_file
 from hilum.image.image import Image
 from hilum.image.volume import write_volume
 from hilum.scoring.detection import RATES, Froc, distances_mm, hits, summarise_detection
+from hilum.study.marked import nodule_marks
 from hilum.tasks.candidates import Status, status_of
 from hilum.tasks.findings import Findings, at_threshold
 from hilum.tasks.nodule_masks import Part, ball_part
-from hilum.tasks.scans import nodule_marks, other_marks
+from hilum.tasks.scans import other_marks
 
 Row = dict[str, Any]
 CANDIDATE_COLUMNS = (

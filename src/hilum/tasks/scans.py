@@ -23,6 +23,7 @@ from hilum.ct.morphology import dilate
 from hilum.errors import ImageError
 from hilum.image.image import Image
 from hilum.planning.plan import DataPlan
+from hilum.study.marked import nodule_marks
 from hilum.study.study import NODULE, Case, Mark
 from hilum.training.prepare import normalise, resize, working_shape
 
@@ -102,11 +103,6 @@ def resampled(volume: Tensor, shape: Sequence[int]) -> Tensor:
 def network_input(scan: Scan, data: DataPlan) -> Tensor:
     """What the network sees of a scan, (1, Z', Y', X')."""
     return normalise(torch.from_numpy(scan.grid.array), data)
-
-
-def nodule_marks(case: Case) -> tuple[Mark, ...]:
-    """The marks of nodules, without irrelevant findings."""
-    return tuple(mark for mark in case.marks or () if mark.kind == NODULE)
 
 
 def other_marks(case: Case) -> tuple[Mark, ...]:

@@ -122,7 +122,7 @@ class Segment(OneNetwork):
         """Patch, network depth, batch and tile; `finer` is by how much finer than needed the pixels are."""
         factor = int(draft.get("data.downsample", 1))
         patch = rules.plan_patch(draft, fingerprint, factor, finer)
-        rules.plan_batch(draft, patch, fingerprint.cases)
+        rules.plan_batch(draft, patch)
         divisor = 2 * 2 ** int(draft.get("model.settings")["depth"])
         rules.plan_tile(draft, fingerprint, factor, divisor)
 
@@ -331,8 +331,7 @@ def _tell_shares(plan: Plan, one: Predicted, masks: Mapping[str, NDArray[np.bool
 
 
 def _cases(study: Study, names: Sequence[str]) -> list[Case]:
-    by_name = {case.name: case for case in study.cases}
-    return [by_name[name] for name in names if name in by_name]
+    return [study.by_name[name] for name in names if name in study.by_name]
 
 
 def _seen(run: Run, case: Case, fold: int, targets: Sequence[str]) -> dict[str, Seen]:

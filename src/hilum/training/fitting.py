@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from hilum.errors import PlanError, TrainingError
 from hilum.planning.plan import Plan
+from hilum.planning.planner import SHRUNK
 from hilum.training.run import make_network
 from hilum.training.space import in_words
 from hilum.training.stages import coarser_plan
@@ -37,7 +38,7 @@ def fitted_to_memory(plan: Plan, free_bytes: int, processes: int = 1) -> Plan:
         )
     smaller = plan.model_copy(deep=True)
     smaller.training.batch = most
-    why = f"{plan.training.batch} would not fit into {in_words(free_bytes)} of free memory"
+    why = f"{plan.training.batch} {SHRUNK} {in_words(free_bytes)} of free memory"
     smaller.reasons = {**plan.reasons, "training.batch": why}
     return smaller
 
@@ -53,7 +54,7 @@ def step_bytes(plan: Plan) -> tuple[int, int]:
     def count(layer: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
         seen[0] += out.numel() if isinstance(out, Tensor) else 0
 
-    channels = plan.data.channels * (2 * plan.data.neighbours + 1)
+    channels = plan.data.seen_channels
     members = max(1, plan.model.members)
     with torch.device("meta"):
         network = make_network(plan)

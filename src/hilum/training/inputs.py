@@ -26,7 +26,7 @@ def check_same_inputs(run: Run, study: Study) -> None:
 
     Cases that were added since are nothing to the run.
     """
-    known = {case.name: case for case in study.cases}
+    known = study.by_name
     gone = [case.name for case in run.study.cases if case.name not in known]
     if gone:
         raise RunError(

@@ -17,12 +17,11 @@ from hilum.image.image import Image
 from hilum.image.resampling import resized_window
 from hilum.image.spacing import Spacing
 from hilum.planning.plan import DataPlan
+from hilum.planning.rules import FLAT
 
 SAME_SPACING = 1 / 7
 # Normalised by mean and spread of their own, of the image or of each of its channels.
 OWN_SCALE = ("image", "channel")
-# A spread of at most so much of the mean is that of rounding.
-FLAT = 1e-6
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 

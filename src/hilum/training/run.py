@@ -225,7 +225,7 @@ def make_network(plan: Plan) -> nn.Module:
 
 
 def _one_network(plan: Plan) -> nn.Module:
-    channels = plan.data.channels * (2 * plan.data.neighbours + 1)
+    channels = plan.data.seen_channels
     outputs, settings = len(plan.data.outputs), plan.model.settings
     if not plan.model.per_target:
         return models.create(plan.model.name, channels, outputs, **settings)

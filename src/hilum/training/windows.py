@@ -17,7 +17,7 @@ from hilum.image.illumination import coarse_light, evenly_lit
 from hilum.image.limits import shown
 from hilum.image.pyramid import Pyramid
 from hilum.image.resampling import needed_part, resized_window
-from hilum.image.thumbnail import as_numbers, thumbnail, tissue_mask
+from hilum.image.thumbnail import as_numbers, shows_any, thumbnail, tissue_mask
 from hilum.planning.plan import DataPlan
 from hilum.training.prepare import (
     OWN_SCALE,
@@ -90,9 +90,7 @@ class WorkingImage:
 
     def has_tissue(self, y0: int, y1: int, x0: int, x1: int) -> bool:
         """Whether the tissue map shows anything in a window of the working image."""
-        down, across = (side / own for side, own in zip(self.tissue.shape, self.shape, strict=True))
-        rows = slice(int(y0 * down), int(np.ceil(y1 * down)))
-        return bool(self.tissue[rows, int(x0 * across) : int(np.ceil(x1 * across))].any())
+        return shows_any(self.tissue, self.shape, (y0, y1, x0, x1))
 
 
 def working_image(pyramid: Pyramid, data: DataPlan, skip_glass: bool = True) -> WorkingImage:

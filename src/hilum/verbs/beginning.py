@@ -10,30 +10,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from hilum import tasks
-from hilum.errors import StudyError
-from hilum.exchange.card import resolution_in_words
-from hilum.planning.device import check_device, find_device
-from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, line_folds, make_plan
-from hilum.study.splits import Splits, cases_in, read_splits
+from hilum.planning.plan import Plan, resolution_in_words
+from hilum.planning.planner import Wishes
+from hilum.study.splits import Splits, cases_in
 from hilum.study.study import Study
 from hilum.training.budget import MOST_FOLLOWED, count_steps, time_after, with_less_time, with_steps
 from hilum.training.cache import Samples, digest_of
 from hilum.training.contradictions import reconciled
-from hilum.training.fitting import fitted_to_memory
 from hilum.training.gather import gather_samples, keep_samples, keeping_s
 from hilum.training.inputs import input_hashes
 from hilum.training.loop import Trainer
-from hilum.training.losses import find_loss
-from hilum.training.parallel import memory_each, part_of_batch, processes
-from hilum.training.run import Run, make_network, start_run
+from hilum.training.parallel import part_of_batch, processes
+from hilum.training.run import Run, start_run
 from hilum.training.space import check_space, needed_bytes, working_values
 from hilum.training.watching import watched_for
 from hilum.verbs.fold_training import initial_weights, make_trainer
-from hilum.verbs.folding import hold_some_back, plan_folds
+from hilum.verbs.planned import planned
 from hilum.verbs.resuming import Options, chosen_folds
 
 logger = logging.getLogger(__name__)
@@ -48,7 +41,7 @@ def begin(study: Study, out: Path, wishes: Wishes, options: Options, started: fl
     `started` is the time (`time.perf_counter`, s) from which the minutes wished for count. Raises
     StudyError, PlanError or TrainingError before anything is written.
     """
-    plan, splits, weights = _planned(study, wishes, options)
+    plan, splits, weights = planned(study, wishes, options)
     for line in _told(study, splits, plan):
         logger.info(line)
     for line in _missed(splits, plan, chosen_folds(splits, options)):
@@ -58,25 +51,14 @@ def begin(study: Study, out: Path, wishes: Wishes, options: Options, started: fl
     decoding_s = time.perf_counter() - reading
     samples = reconciled(gathered, study, plan)
     followed = tasks.get_task(plan.task).share_after(plan) > 0
-    predicted = [_predicted(plan, splits, index, followed) for index in chosen_folds(splits, options)]
+    predicted = [_predicted(splits, index, followed) for index in chosen_folds(splits, options)]
     _check_room(out, plan, weights, predicted, samples)
-    reserve = _scoring_s(plan, study, predicted, samples) + keeping_s(gathered)
+    reserve = _scoring_s(plan, predicted, samples) + keeping_s(gathered)
     remaining = (plan.training.minutes or 0) * 60 - (time.perf_counter() - started)
     plan = _timed(plan, samples, splits, options, remaining - reserve)
     run = start_run(out, plan, study, splits, _notes(study, options))
     keep_samples(gathered, digest_of(needed, plan), run.cache, decoding_s)
     return run, samples
-
-
-def _planned(study: Study, wishes: Wishes, options: Options) -> tuple[Plan, Splits, int]:
-    """The plan that fits the memory, the folds, and the weights of the network."""
-    splits = _splits(study, wishes, options)
-    plan = make_plan(study, wishes, len(splits.folds), splits.reason).plan
-    check_device(plan.training.device)
-    weights = _check_buildable(plan)
-    plan = fitted_to_memory(plan, memory_each(find_device(wishes.device)), processes())
-    share = plan.training.validation
-    return plan, hold_some_back(splits, study, share) if share else splits, weights
 
 
 def _timed(plan: Plan, samples: Samples, splits: Splits, options: Options, available: float) -> Plan:
@@ -106,30 +88,10 @@ def _notes(study: Study, options: Options) -> dict[str, Any]:
     }
 
 
-def _predicted(plan: Plan, splits: Splits, fold: int, followed: bool) -> tuple[str, ...]:
+def _predicted(splits: Splits, fold: int, followed: bool) -> tuple[str, ...]:
     """Names of the cases that a fold's network predicts, those it learnt from too where something follows."""
     parts = splits.folds[fold]
     return (*parts.test, *parts.val, *(parts.train[:MOST_FOLLOWED] if followed else ()))
-
-
-def _splits(study: Study, wishes: Wishes, options: Options) -> Splits:
-    splits = read_splits(options.splits, study) if options.splits else plan_folds(study, wishes)
-    asked = line_folds(wishes)
-    if options.splits and asked not in (None, len(splits.folds)):
-        said = f"--folds {asked}" if wishes.folds else f"--set data.folds={asked}"
-        raise StudyError(f"{said}: {options.splits} fixes {len(splits.folds)} folds; leave one of both out")
-    chosen_folds(splits, options)
-    return splits
-
-
-def _check_buildable(plan: Plan) -> int:
-    """The size of the network, in weights, before any image is decoded or anything written.
-
-    Raises PlanError for a network or loss that is none.
-    """
-    find_loss(plan.training.loss)
-    with torch.device("meta"):
-        return sum(value.numel() for value in make_network(plan).state_dict().values())
 
 
 def _check_room(
@@ -168,7 +130,7 @@ def _missed(splits: Splits, plan: Plan, todo: Sequence[int]) -> list[str]:
     return missed
 
 
-def _scoring_s(plan: Plan, study: Study, tested: Sequence[Sequence[str]], samples: Samples) -> float:
+def _scoring_s(plan: Plan, tested: Sequence[Sequence[str]], samples: Samples) -> float:
     """Seconds to set aside for predicting, scoring, drawing and the report."""
     names = [name for fold in tested for name in fold]
     working = sum(sample.stack[0].numel() for name in names for sample in samples[name])

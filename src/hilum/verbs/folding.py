@@ -10,14 +10,13 @@ from hilum import tasks
 from hilum.planning.planner import Wishes, wished_folds
 from hilum.study.duplicates import Pair, find_duplicates, together
 from hilum.study.names import counted
-from hilum.study.open import total_bytes
+from hilum.study.open import SURVEYED_BYTES, total_bytes
 from hilum.study.splits import Splits, make_folds
 from hilum.study.study import Study
 from hilum.study.survey import Survey, survey_study
 from hilum.study.validation import hold_back
 
 logger = logging.getLogger(__name__)
-SURVEYED_BYTES = 8_000_000_000
 
 
 def plan_folds(study: Study, wishes: Wishes) -> Splits:

@@ -15,7 +15,7 @@ from hilum.measurement.table import write_tables
 
 
 def measure(
-    masks: Sequence[str | Path],
+    masks: Sequence[str | Path] | str | Path,
     *,
     spacing: str | None = None,
     out: str | Path | None = None,
@@ -28,7 +28,7 @@ def measure(
     (GeoJSON) are measured by their polygons. Raises ImageError for an unreadable mask.
     """
     given = _parsed(spacing) if spacing else None
-    paths = [Path(path) for path in masks]
+    paths = [Path(path) for path in ([masks] if isinstance(masks, str | Path) else masks)]
     drawn = [path for path in paths if is_drawn(path) and path.is_file()]
     files = [path for path in paths if path not in drawn]
     rows, regions = measure_files(files, given, objects) if files or not drawn else ([], [])

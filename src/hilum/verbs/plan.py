@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hilum.planning.device import find_device
 from hilum.planning.document import write_plan
 from hilum.planning.plan import Plan
-from hilum.planning.planner import Wishes, make_plan, wished_group_by
+from hilum.planning.planner import Wishes, wished_group_by
 from hilum.study.open import open_study
-from hilum.training.fitting import fitted_to_memory
-from hilum.verbs.folding import plan_folds
+from hilum.verbs.planned import planned
+from hilum.verbs.resuming import Options
 
 
 def plan(
@@ -29,13 +28,12 @@ def plan(
 ) -> Plan:
     """Plan a training without doing it; written as YAML to `out` where that is given.
 
-    Raises StudyError where the folder is not a sound study, PlanError for a wrong recipe or setting.
+    Raises StudyError where the folder is not a sound study, PlanError for a wrong recipe or setting,
+    TrainingError where memory is short: what `train` would refuse here is not written.
     """
     wishes = Wishes(minutes, steps, folds, recipe, tuple(settings), device, group_by)
     study = open_study(Path(folder), group_by=wished_group_by(wishes), skip_bad=skip_bad)
-    splits = plan_folds(study, wishes)
-    planned = make_plan(study, wishes, len(splits.folds), splits.reason).plan
-    planned = fitted_to_memory(planned, find_device(device).memory_bytes)
+    made, _, _ = planned(study, wishes, Options())
     if out is not None:
-        write_plan(planned, Path(out))
-    return planned
+        write_plan(made, Path(out))
+    return made

@@ -23,10 +23,9 @@ from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
 from hilum.study.check import check_cases, error_text
 from hilum.study.masks import read_case_image
-from hilum.study.names import counted, listed, stem, unique_names
+from hilum.study.names import common_folder, counted, listed, stem, unique_names
 from hilum.study.open import understand
 from hilum.study.study import Case, Source, Study
-from hilum.tasks.classify import common_folder
 from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
 from hilum.training.inputs import trained_on
 from hilum.training.run import Run, load_network
@@ -155,7 +154,7 @@ def _sound(cases: Sequence[Case], skip_bad: bool) -> tuple[list[Case], list[str]
     """
     errors = check_cases(cases)
     if errors and not skip_bad:
-        raise ImageError(error_text(common_folder(cases), errors))
+        raise ImageError(error_text(common_folder(case.image.path for case in cases), errors))
     bad = {name for finding in errors for name in finding.cases}
     for finding in errors:
         logger.warning("left out: %s", finding.message)

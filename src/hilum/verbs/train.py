@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -66,9 +65,8 @@ def train(
     """
     started = time.perf_counter()
     out = Path(out)
-    options = Options(Path(splits) if splits else None, fold, Path(init) if init else None, skip_bad)
+    options = Options(Path(splits) if splits else None, fold, Path(init) if init else None, skip_bad, at_once)
     wishes = Wishes(minutes, steps, folds, recipe, tuple(settings), device, group_by)
-    options = replace(options, at_once=at_once)
     if not is_first():
         return _help(Path(folder), out, options, make_fabric(_any_plan(wishes), parallel=True))
     watch = tracked(watch, track, out)

@@ -138,7 +138,8 @@ def test_nnunet_with_channels_and_regions(tmp_path, volume):
         volume(tmp_path / "labelsTr" / f"{case}.nii.gz", label)
     volume(tmp_path / "imagesTs" / "a_003_0000.nii.gz", label.astype(np.float32))
     labels = {"background": 0, "whole": [1, 2], "core": 2}
-    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels, "file_ending": ".nii.gz"}))
+    described = json.dumps({"labels": labels, "file_ending": ".nii.gz"})
+    (tmp_path / "dataset.json").write_text(described, encoding="utf-8-sig")
     study = open_study(tmp_path)
     assert study.layout == "nnU-Net raw"
     assert study.targets == ("whole", "core")

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from hilum.errors import StudyError
+from hilum.image.readers import VOLUME_SUFFIXES
 from hilum.study.listing import Listing
 from hilum.study.mark_tables import EXCLUDED, read_marks
 from hilum.study.names import (
-    VOLUME_SUFFIXES,
     counted,
     listed,
     split_word,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hilum.errors import ImageError, StudyError
+from hilum.files import read_text
 from hilum.image.readers import read_mask
 from hilum.study.layouts.pairs import Key, paired_study
 from hilum.study.listing import Listing
@@ -103,11 +104,10 @@ def _case(listing: Listing, case: Case, labels: Labels, extra: Sequence[PurePosi
 
 def _labels(path: Path) -> tuple[Labels, Labels]:
     """Target names with their values, background left out; and apart from them the label to be ignored."""
+    text = read_text(path, _LIMIT_BYTES, StudyError, "dataset.json")
     try:
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise StudyError(f"{path}: larger than {_LIMIT_BYTES:,} bytes, which no dataset.json is")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        content = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
         raise StudyError(f"{path}: is not valid JSON ({error})") from error
     entries = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(entries, dict):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from hilum.errors import ImageError, StudyError
+from hilum.files import read_text
 from hilum.image.spacing import Spacing, parse_spacing
 from hilum.study.layouts.columns import (
     BLANK,
@@ -111,12 +112,7 @@ def read_rows(listing: Listing, table: PurePosixPath) -> list[Row]:
 def _read(listing: Listing, table: PurePosixPath) -> tuple[list[Row], dict[str, str]]:
     """Rows of a table, and which of its columns are taken for ours."""
     path = listing.path(table)
-    try:
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise StudyError(f"{path}: larger than {_LIMIT_BYTES:,} bytes")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    text = read_text(path, _LIMIT_BYTES, StudyError, "table of a study")
     cells = csv.reader(io.StringIO(text), delimiter=delimiter(text.partition("\n")[0]))
     try:
         lines = [line for line in cells if any(map(str.strip, line))]
