@@ -41,7 +41,7 @@ def cohort(images: list[Path], count: int, folder: Path) -> None:
     loaded = [read_image(path).array for path in images]
     for number in range(count):
         array = loaded[number % len(loaded)]
-        array = np.flip(array, [axis for axis in (1, 2) if rng.random() < 0.5])
+        array = np.flip(array, tuple(axis for axis in (1, 2) if rng.random() < 0.5))
         brighter = np.clip(array * rng.uniform(0.85, 1.1) + rng.normal(0, 2, array.shape), 0, 255)
         write_image(folder / f"{number:04d}.png", Image(brighter.astype(np.uint8)))
 
@@ -50,7 +50,7 @@ def kill_one() -> int | None:
     for process in psutil.Process().children(recursive=True):
         if "CaseWorker" in " ".join(process.cmdline()):
             os.kill(process.pid, signal.SIGKILL)
-            return process.pid
+            return int(process.pid)
     return None
 
 

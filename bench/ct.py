@@ -164,6 +164,8 @@ def scan(given: argparse.Namespace) -> dict[str, Any]:
         "hu": [int(image.array.min()), int(image.array.max())],
         "bit_for_bit": bool(np.array_equal(back.array, image.array)) and back.geometry == image.geometry,
         "same_grid_as_mask": truth.shape == image.shape
+        and truth.geometry is not None
+        and image.geometry is not None
         and bool(np.allclose(truth.geometry.origin, image.geometry.origin, atol=1e-4)),
         "outlines_dice": {
             str(least): _dice([_overlap(outlines_mask(reading, image, least), nodule)])["pooled"]

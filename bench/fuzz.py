@@ -261,7 +261,8 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown target {', '.join(sorted(unknown))}")
     if given.child:
-        child(given.targets[0], *given.child, given.seed, given.keep)
+        first, last = given.child
+        child(given.targets[0], first, last, given.seed, given.keep)
         return
     for name in given.targets or list(TARGETS):
         found = run_target(name, given.inputs, given.seed, given.keep)

@@ -334,10 +334,10 @@ def nnunet_study(folder: Path) -> list[Path]:
 
 
 def medmnist_archive(folder: Path) -> list[Path]:
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, count in (("train", 9), ("val", 4), ("test", 4)):
         arrays[f"{split}_images"] = rng.integers(0, 255, (count, 8, 8), dtype=np.uint8)
-        arrays[f"{split}_labels"] = (np.arange(count) % 2)[:, None]
+        arrays[f"{split}_labels"] = (np.arange(count) % 2).astype(np.uint8)[:, None]
     np.savez_compressed(folder / "tiny.npz", **arrays)
     return [folder / "tiny.npz"]
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 RESULTS = Path(__file__).parent / "results" / "slides.jsonl"
@@ -124,15 +125,14 @@ def chance(y: float, x: float) -> float:
 
 def fields() -> list[NDArray[np.float32]]:
     """The sections (Y, X, 3) with their light made even, glass about 1."""
-    from hilum.image.illumination import coarse_light, light_window, relative_to
+    from hilum.image.illumination import coarse_light, evenly_lit
     from hilum.image.readers import read_image
 
     even = []
     for path in sorted((DATA / "train" / "Original_0.2").iterdir()):
         array = read_image(path).array
-        height, width = array.shape[1:]
-        light = light_window(coarse_light(array), (height, width), (0, height, 0, width))
-        even.append(np.moveaxis(relative_to(array, light), 0, -1))
+        pixels = torch.from_numpy(array.astype(np.float32))
+        even.append(np.moveaxis(evenly_lit(pixels, coarse_light(array)).numpy(), 0, -1))
     return even
 
 

@@ -419,8 +419,9 @@ def next_by_studio(study: Any, out: Path, run: Path, chosen: Sequence[Any], left
     for case in chosen:
         for mask in case.masks.values():
             copied(study.root, folder, mask.sources[0].path)
-    names = {case.image.path.stem: case.name for case in left}
-    return names[next(one.case.rpartition("/")[2] for one in rank_folder(folder, run) if one.place == 1)]
+    names: dict[str, str] = {case.image.path.stem: case.name for case in left}
+    first = next(one for one in rank_folder(folder, run) if one.place == 1)
+    return names[first.case.rpartition("/")[2]]
 
 
 def copied(root: Path, folder: Path, path: Path) -> None:

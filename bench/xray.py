@@ -14,6 +14,7 @@ import os
 import tempfile
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import hilum
 from hilum.training.run import Run, processor_name
@@ -50,7 +51,7 @@ def main() -> None:
         print(f"published AUC / accuracy, {PUBLISHED}")
 
 
-def figures(run: Run, study: str, seed: int, settings: list[str]) -> dict[str, object]:
+def figures(run: Run, study: str, seed: int, settings: list[str]) -> dict[str, Any]:
     """What is recorded of one run."""
     summary = run.summary()
     return {

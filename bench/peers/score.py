@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.scoring.overlap import overlap, ratio
+from hilum.scoring.overlap import Overlap, overlap, ratio
 
 
 def score(fold: Path, predicted: Path) -> dict[str, dict[str, float]]:
@@ -18,7 +18,7 @@ def score(fold: Path, predicted: Path) -> dict[str, dict[str, float]]:
     one is missing, ValueError where a shape does not fit.
     """
     content = json.loads(fold.read_text(encoding="utf-8"))
-    counts = {target: [] for target in content["targets"]}
+    counts: dict[str, list[Overlap]] = {target: [] for target in content["targets"]}
     for key in content["test"]:
         truth = np.load(fold.parent / "masks" / f"{key}.npy")
         masks = np.load(predicted / f"{key}.npy")

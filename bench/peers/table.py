@@ -61,7 +61,7 @@ def read() -> list[dict[str, Any]]:
 
 def newest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The newest of equal runs; what it does not know (memory, when predicted again) stays as it was."""
-    found = {}
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         key = [row[name] for name in ("peer", "data", "fold", "seed", "budget_cpu_s", "variant", "threads")]
         same = (*key, *row.get("settings", []))

@@ -61,16 +61,17 @@ def main() -> None:
         if len(pixels.x) > had:
             forest = new_forest(job.seed)
         grow(forest, pixels, meter, budget)
-        facts = {"images": len(pixels.x), "complete": len(forest.estimators_) == TREES and not pixels.waiting}
+        complete = len(forest.estimators_) == TREES and not pixels.waiting
         job.checkpoint(
             meter,
             budget,
             len(forest.estimators_),
             pixels.seen,
             lambda image: predict(forest, image),  # noqa: B023
-            **facts,
+            images=len(pixels.x),
+            complete=complete,
         )
-        if facts["complete"]:
+        if complete:
             break
 
 

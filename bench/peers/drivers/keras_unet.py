@@ -60,7 +60,8 @@ def main() -> None:
     keras.config.set_image_data_format("channels_first")
     job = read_job()
     keras.utils.set_random_seed(job.seed)
-    tile = tuple(min(TILE, side // 128 * 128) for side in job.smallest)
+    height, width = (min(TILE, side // 128 * 128) for side in job.smallest)
+    tile = (height, width)
     images = {key: job.image(key).astype(np.float32) for key in job.train}
     mean = np.mean([image.mean((1, 2)) for image in images.values()], 0)[:, None, None]
     spread = np.mean([image.std((1, 2)) for image in images.values()], 0)[:, None, None]
@@ -78,7 +79,7 @@ def main() -> None:
         key, window = pool[int(rng.integers(len(pool)))]
         x = ((images[key][(slice(None), *window)] - mean) / spread)[None]
         networks[target].train_on_batch(x, masks[key][target][window][None, None].astype(np.float32))
-        return x[0, 0].size
+        return int(x[0, 0].size)
 
     def predict(image: Any) -> Any:
         x = (image.astype(np.float32) - mean) / spread
