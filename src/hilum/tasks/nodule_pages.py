@@ -30,7 +30,7 @@ def detection_sections(run: Run, study: Study) -> list[Section]:
     false = detection.false[:FALSE_PICTURES]
     lungs = _montage_cases(detection)
     album = take_pictures(
-        {case.name: case for case in study.cases},
+        study.by_name,
         run.predictions,
         [_spot(row) for row in (*missed, *found, *false)],
         lungs,
