@@ -163,6 +163,37 @@ def test_palettes_that_differ_from_file_to_file_are_read_by_their_colours(tmp_pa
         assert (decoded(path, encoding) == mask).all()
 
 
+GREEN = [0, 255, 0]
+
+
+def test_palettes_that_swap_two_targets_are_read_by_their_colours(tmp_path, save, disc):
+    red, green = disc((64, 80), (20, 20), 9), disc((64, 80), (44, 60), 9)
+    paths = []
+    for number in range(4):
+        first, second = (red, green) if number % 2 else (green, red)
+        palette = BLACK + (RED + GREEN if number % 2 else GREEN + RED)
+        indices = first + 2 * second.astype(np.uint8)
+        paths.append(save(tmp_path / f"{number}.png", indices.astype(np.uint8), palette=palette))
+    coding = coding_of(*paths)
+    parts = dict(coding.parts)
+    assert set(parts) == {"red", "green"}
+    assert all((decoded(path, parts["red"]) == red).all() for path in paths)
+    assert "index 1 is green in the palette of" in coding.warnings[0]
+    assert "read by their colours" in coding.warnings[0]
+
+
+@pytest.mark.parametrize("other", [BLACK + GREEN, [0, 0, 0, 1, 1, 1]])
+def test_one_target_in_a_colour_of_each_annotator_stays_one(tmp_path, save, disc, other):
+    mask = disc((64, 80), (20, 20), 9)
+    paths = [
+        save(tmp_path / f"{number}.png", mask.astype(np.uint8), palette=palette)
+        for number, palette in enumerate([BLACK + RED, other])
+    ]
+    coding = coding_of(*paths)
+    assert coding.parts == (("", Encoding("index", 1.0)),)
+    assert ["read by their indices" in words for words in coding.warnings] == [True] * (255 in other)
+
+
 @pytest.mark.parametrize("palette", [BLACK + WHITE, WHITE + RED, BLACK + RED + BLACK])
 def test_index_0_is_outside_where_it_is_black_or_nothing_is(tmp_path, save, disc, palette):
     mask = disc((64, 80), (20, 20), 9)

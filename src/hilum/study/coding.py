@@ -30,6 +30,7 @@ from hilum.study.colours import (
 )
 from hilum.study.inside import luminance, read_channels, settled
 from hilum.study.names import listed
+from hilum.study.palettes import Used, by_colour, palette_warning, used_colours
 from hilum.study.study import Encoding, Source
 
 SAMPLE = 24
@@ -37,7 +38,6 @@ _EVERY = 3000
 _RINGING = 0.97
 _FLAT = 0.6
 _AT_ENDS = 0.6
-_BLACK = 16
 _FULL = {1.0, 255.0, 65535.0}
 _log = logging.getLogger(__name__)
 
@@ -99,14 +99,17 @@ def _coding_of_files(sources: Sequence[Source], images: Sequence[Image]) -> Codi
     """The coding of mask files, of which some were opened already."""
     palette = any(image.palette is not None and not _grey_ramp(image.palette) for image in images)
     opened = _indices
+    warnings: tuple[str, ...] = ()
     if palette:
-        values, elsewhere = _palette_values(_opened(sources, _indices))
-        if not elsewhere:
-            return _index_coding(values, True, lambda: values, lambda: _flat(images))
-        # Black, which is outside, is not index 0 in every file: the colours say what is what.
+        values, used = _palette_values(_opened(sources, _indices))
+        warnings = palette_warning(used)
+        if not by_colour(used):
+            coding = _index_coding(values, True, lambda: values, lambda: _flat(images))
+            return replace(coding, warnings=coding.warnings + warnings)
         opened, images = _expanded_palette, list(map(expand_palette, images))
     if any(map(is_coloured, images)):
-        return _colour_coding(_opened(sources, opened), images)
+        coding = _colour_coding(_opened(sources, opened), images)
+        return replace(coding, warnings=coding.warnings + warnings)
     values = gather(map(_values, images))
     return _index_coding(
         values,
@@ -145,14 +148,15 @@ def _left_out(sources: Sequence[Source], coding: Coding) -> tuple[str, ...]:
     )
 
 
-def _palette_values(images: Iterable[Image]) -> tuple[Values, bool]:
-    """Indices with the number of their pixels, and whether in any file black is another index than 0."""
+def _palette_values(images: Iterable[Image]) -> tuple[Values, list[Used]]:
+    """Indices with the number of their pixels, and the colours of those that each file uses."""
     every: list[Counter[float]] = []
-    elsewhere = False
+    used: list[Used] = []
     for image in images:
         every.append(_values(image))
-        elsewhere |= image.palette is not None and _is_elsewhere(image.palette, every[-1])
-    return gather(every), elsewhere
+        if image.palette is not None:
+            used.append(used_colours(image.path, image.palette, every[-1]))
+    return gather(every), used
 
 
 def gather(files: Iterable[Counter[float]]) -> Values:
@@ -163,12 +167,6 @@ def gather(files: Iterable[Counter[float]]) -> Values:
         counts.update(own)
         alone &= sum(value != 0 for value in own) <= 1
     return Values(counts, alone)
-
-
-def _is_elsewhere(palette: NDArray[np.uint8], values: Iterable[float]) -> bool:
-    """Whether black is used under another index than 0 alone."""
-    dark = {int(index) for index in np.flatnonzero((palette <= _BLACK).all(axis=1))}
-    return bool(used := dark.intersection(map(int, values))) and 0 not in used
 
 
 def coding_of_values(values: Values, flat: Callable[[], bool]) -> Coding:
