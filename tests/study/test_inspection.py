@@ -126,3 +126,13 @@ def test_many_different_notes_do_not_fill_pages(pairs):
     assert sum("tilted by" in message for message in found) == 12
     assert any(message.startswith("alpha left out, in 20 cases") for message in found)
     assert any(message.startswith("9 further notes on reading 9 cases") for message in found)
+
+
+def test_a_class_of_the_test_set_alone_is_an_error(tmp_path, picture, save):
+    for number in range(4):
+        save(tmp_path / "train" / "NORMAL" / f"n{number}.png", picture(number))
+        save(tmp_path / "train" / "PNEUMONIA" / f"p{number}.png", picture(10 + number))
+        save(tmp_path / "test" / "unlabelled" / f"u{number}.png", picture(20 + number))
+    (finding,) = [found for found in inspect(tmp_path).study.findings if found.severity == "error"]
+    assert "class unlabelled: all of its 4 images lie in test/, none to train on" in finding.message
+    assert len(finding.cases) == 4
