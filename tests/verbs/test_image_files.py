@@ -61,6 +61,12 @@ def test_other_images_beside_a_series_are_images_too(series):
     assert image_sources(scan) == [Source(scan), Source(scan / "extra.nii.gz"), Source(scan / "view.png")]
 
 
+def test_series_in_folders_of_their_uids_are_named_by_the_whole_of_these(tmp_path, series):
+    for uid in ("2.25.71", "2.25.72"):
+        series(f"patients/{uid}", 3)
+    assert [case.name for case in find_cases([tmp_path / "patients"], Plan())] == ["2.25.71", "2.25.72"]
+
+
 def test_radiographs_of_one_series_are_pictures(tmp_path):
     for number in (1, 2):
         dicom(tmp_path / "patient" / f"{number}.dcm", None)

@@ -23,7 +23,7 @@ from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
 from hilum.study.check import check_cases, error_text
 from hilum.study.masks import read_case_image
-from hilum.study.names import common_folder, counted, listed, stem, unique_names
+from hilum.study.names import common_folder, counted, image_name, listed, unique_names
 from hilum.study.open import understand
 from hilum.study.study import Case, Source, Study
 from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
@@ -282,7 +282,7 @@ def bare(case: Case) -> Case:
 def _key(case: Case) -> tuple[str, ...]:
     """What a case may be named by: its folders, then the name that a study gave it, or that of its file."""
     path = case.image.path
-    own = case.name.split("/") if case.name else [stem(path)]
+    own = case.name.split("/") if case.name else [image_name(path)]
     return (*path.parts[-3:-1], *own)
 
 
