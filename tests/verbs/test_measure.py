@@ -39,7 +39,11 @@ def test_a_wrong_spacing_says_how_to_write_one(mask_file, spacing):
 
 @pytest.mark.parametrize(
     ("spacing", "advice"),
-    [("1,5um", "write 1.5um, or 1x5um for several sizes"), ("0,5x0,7 mm", "write 0.5x0.7 mm$")],
+    [
+        ("1,5um", "write 1.5um, or 1x5um for several sizes"),
+        ("0,65um", "write 0.65um$"),
+        ("0,5x0,7 mm", "write 0.5x0.7 mm$"),
+    ],
 )
 def test_a_decimal_comma_is_never_taken_for_two_sizes(mask_file, spacing, advice):
     with pytest.raises(HilumError, match=advice):

@@ -10,6 +10,7 @@ from hilum.errors import PlanError
 from hilum.planning.draft import Draft
 from hilum.planning.fingerprint import Fingerprint
 from hilum.planning.plan import Plan
+from hilum.study.looked_for import looked_for_findings
 from hilum.study.names import listed
 from hilum.study.study import Study
 
@@ -58,6 +59,12 @@ def check_line(plan: Plan, line: Draft, steps: int | None, folds: int) -> None:
             f"data.downsample = {factor} does nothing beside data.size = {size}, which every image is "
             f"resized to; say --set data.size=[{smaller[0]},{smaller[1]}]"
         )
+
+
+def tell_looked_for(plan: Plan, study: Study) -> None:
+    """Tell which of two classes was taken for what is looked for, as a warning where no word told it."""
+    for finding in looked_for_findings(study) if len(plan.data.outputs) == 1 else ():
+        logger.log(logging.WARNING if finding.severity == "warning" else logging.INFO, finding.message)
 
 
 def warn_of_crops(plan: Plan, print_: Fingerprint) -> None:

@@ -21,6 +21,7 @@ from hilum.study.duplicates import (
     find_contradictions,
     find_duplicates,
 )
+from hilum.study.looked_for import looked_for_findings
 from hilum.study.marked import mark_findings, mark_lines, mark_summary
 from hilum.study.names import counted, listed, natural
 from hilum.study.open import SURVEYED_BYTES, total_bytes, understand
@@ -130,6 +131,7 @@ def inspect_study(study: Study, survey: Survey) -> Inspection:
         *survey.problems,
         *area_findings(study, facts),
         *class_findings(study),
+        *looked_for_findings(study),
         *group_findings(study),
         *imbalance_findings(study),
         *duplicate_findings(study, pairs),

@@ -103,6 +103,15 @@ def stem(path: PurePath | str) -> str:
     return name[: len(name) - len(suffix(path))]
 
 
+def image_name(path: PurePath) -> str:
+    """An image's name by its file's: without the ending of an image, but with any other, as UIDs have.
+
+    >>> image_name(PurePath("test/7.tif")), image_name(PurePath("s.1")), image_name(PurePath("2.25.71"))
+    ('7', 's.1', '2.25.71')
+    """
+    return stem(path) if readable(path.name) or suffix(path) == ".zarr" else path.name
+
+
 def is_image(path: PurePath) -> bool:
     """Whether the suffix is one of an image or a volume; archives of several are not."""
     return readable(Path(path)) and suffix(path) not in _ARCHIVES

@@ -22,8 +22,9 @@ from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
 from hilum.study.check import check_cases, error_text
+from hilum.study.known_classes import with_known_classes
 from hilum.study.masks import read_case_image
-from hilum.study.names import common_folder, counted, listed, stem, unique_names
+from hilum.study.names import common_folder, counted, image_name, listed, unique_names
 from hilum.study.open import understand
 from hilum.study.study import Case, Source, Study
 from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
@@ -117,7 +118,8 @@ def predict(
         check_annotations(opened.plan)
     if dicom_seg:
         check_dicom_seg()
-    found = find_cases([images] if isinstance(images, str | Path) else images, opened.plan)
+    given = [images] if isinstance(images, str | Path) else images
+    found = find_cases(given, opened.plan, opened.study.classes)
     cases, left_out = _sound(found, skip_bad)
     if geojson or coco:
         _check_whole(cases)
@@ -221,11 +223,12 @@ def load_predictor(run: Run, device: str = "auto") -> Predictor:
     return make_predictor([engine(one, plan) for one in networks] if engine else networks, plan)
 
 
-def find_cases(images: Sequence[str | Path | Case], plan: Plan) -> list[Case]:
+def find_cases(images: Sequence[str | Path | Case], plan: Plan, classes: Sequence[str] = ()) -> list[Case]:
     """The cases behind files and folders; a folder that is a study of the plan's outputs keeps its labels.
 
-    Images of such a study that nobody has annotated are predicted, too. Raises StudyError where nothing is
-    found, ImageError where a file does not exist.
+    Images of such a study that nobody has annotated are predicted, too; `classes` are all that the run
+    knows, which those of the folder are matched with. Raises StudyError where nothing is found, ImageError
+    where a file does not exist.
     """
     cases: list[Case] = []
     plain: list[Case] = []
@@ -237,6 +240,8 @@ def find_cases(images: Sequence[str | Path | Case], plan: Plan) -> list[Case]:
         if not path.exists():
             raise ImageError(f"{path}: no such file or folder")
         study = _understood(path, plan)
+        if study and study.classes and classes:
+            study = with_known_classes(study, classes)
         if study and _carries(study, plan):
             cases += study.cases
             plain += study.unannotated
@@ -282,7 +287,7 @@ def bare(case: Case) -> Case:
 def _key(case: Case) -> tuple[str, ...]:
     """What a case may be named by: its folders, then the name that a study gave it, or that of its file."""
     path = case.image.path
-    own = case.name.split("/") if case.name else [stem(path)]
+    own = case.name.split("/") if case.name else [image_name(path)]
     return (*path.parts[-3:-1], *own)
 
 
