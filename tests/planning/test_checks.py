@@ -2,7 +2,9 @@
 
 import logging
 
+import numpy as np
 import pytest
+import tifffile
 
 from hilum.errors import PlanError
 from hilum.phantoms.make import make_phantom
@@ -60,3 +62,26 @@ def test_a_patch_that_leaves_out_most_of_a_whole_image_is_told(study, caplog):
     assert not caplog.text
     planned(study, "data.size=[96, 96]", recipe="ultrasound-nerve-2016")
     assert "only a crop of each is learnt; say --set training.patch=[96,96]" in caplog.text
+
+
+def mixed(root, coloured=True):
+    """Eight and sixteen bits side by side."""
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        grey = rng.integers(20, 250, (64, 64, 1))
+        picture = (grey * ([1.0, 0.5, 0.8] if coloured else [1.0])).astype(np.uint8).squeeze()
+        deep = picture.astype(np.uint16) * 257 if index % 2 else picture
+        for folder, array in (("images", deep), ("masks", (grey[..., 0] > 120).astype(np.uint8) * 255)):
+            (root / folder).mkdir(exist_ok=True)
+            tifffile.imwrite(root / folder / f"{index}.tif", array)
+    return open_study(root)
+
+
+def test_colours_of_different_bit_depth_are_refused_on_one_scale(tmp_path):
+    with pytest.raises(PlanError, match=r"uint8 up to 249, uint16 up to \d+.*data\.normalise=channel"):
+        planned(mixed(tmp_path))
+    assert planned(mixed(tmp_path), "data.normalise=channel").data.normalise == "channel"
+
+
+def test_greys_of_different_bit_depth_have_each_their_own_scale(tmp_path):
+    assert planned(mixed(tmp_path, coloured=False)).data.normalise == "image"

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from hilum.study.inspection import inspect, inspect_study
@@ -126,3 +127,14 @@ def test_many_different_notes_do_not_fill_pages(pairs):
     assert sum("tilted by" in message for message in found) == 12
     assert any(message.startswith("alpha left out, in 20 cases") for message in found)
     assert any(message.startswith("9 further notes on reading 9 cases") for message in found)
+
+
+def test_colours_of_different_bit_depth_are_a_warning(pairs, save):
+    root = pairs(["1_1", "2_1", "3_1"])
+    colour = np.random.default_rng(0).integers(0, 255, (64, 80, 3)).astype(np.uint8)
+    for name in ("1_1", "2_1", "3_1"):
+        (root / "images" / f"{name}.png").unlink()
+        deep = colour.astype(np.uint16) * 257 if name == "3_1" else colour
+        tifffile.imwrite(root / "images" / f"{name}.tif", deep)
+    text = "\n".join(inspect(root).lines())
+    assert "WARNING: pixels of different bit depth: uint8 up to 254, uint16 up to 65278; 1 case" in text

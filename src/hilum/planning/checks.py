@@ -10,6 +10,7 @@ from hilum.errors import PlanError
 from hilum.planning.draft import Draft
 from hilum.planning.fingerprint import Fingerprint
 from hilum.planning.plan import Plan
+from hilum.study.depth import mixed_depth
 from hilum.study.names import listed
 from hilum.study.study import Study
 
@@ -57,6 +58,16 @@ def check_line(plan: Plan, line: Draft, steps: int | None, folds: int) -> None:
         raise PlanError(
             f"data.downsample = {factor} does nothing beside data.size = {size}, which every image is "
             f"resized to; say --set data.size=[{smaller[0]},{smaller[1]}]"
+        )
+
+
+def check_depth(plan: Plan, print_: Fingerprint) -> None:
+    """Raise PlanError where images of different bit depth would share the study's mean and spread."""
+    words = mixed_depth(print_.tops)
+    if words and plan.data.normalise == "study" and not plan.data.flatten_light:
+        raise PlanError(
+            f"data.normalise = study: the images are of different bit depth ({words}), so their mean and "
+            "spread fit none; convert all to one type, or say --set data.normalise=channel"
         )
 
 

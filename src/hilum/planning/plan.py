@@ -17,6 +17,7 @@ class DataPlan(_Group):
     """What goes into the network and what comes out of it."""
 
     channels: int = Field(3, ge=1, le=64)
+    dtype: str | None = Field(None, description="how pixels of the study are stored, like uint8")
     outputs: list[str] = Field(default_factory=list, description="targets or classes, in network order")
     dims: Literal[2, 3] = 2
     neighbours: int = Field(0, ge=0, le=8, description="slices above and below taken as further channels")

@@ -13,6 +13,7 @@ import numpy as np
 
 from hilum.study.areas import area_findings
 from hilum.study.check import class_findings, group_findings
+from hilum.study.depth import depth_findings
 from hilum.study.duplicates import (
     Contradiction,
     Pair,
@@ -136,6 +137,7 @@ def inspect_study(study: Study, survey: Survey) -> Inspection:
         *contradiction_findings(contradictions),
         *shortcut_findings(shortcuts),
         *mark_findings(study, facts),
+        *depth_findings(facts),
         *_reader_notes(facts),
     )
     ordered = tuple(sorted(dict.fromkeys(findings), key=lambda finding: _SEVERITIES.index(finding.severity)))
