@@ -178,6 +178,14 @@ class ScoringPlan(_Group):
     min_sensitivity: float | None = Field(None, gt=0, le=1)
     cost: float | None = Field(None, gt=0, description="of a missed positive, in false alarms")
 
+    @field_validator("threshold")
+    @classmethod
+    def _probability(cls, threshold: float | str) -> float | str:
+        """Thresholds are probabilities: beyond 0 to 1 all would count, or nothing."""
+        if not isinstance(threshold, str) and not 0 <= threshold <= 1:
+            raise ValueError("a threshold is a probability, 0 to 1, or fit or image")
+        return threshold
+
 
 class DetectionPlan(_Group):
     """How candidates are found in probability volumes and judged a second time."""
