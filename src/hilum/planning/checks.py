@@ -66,7 +66,9 @@ def check_decisions(plan: Plan, planned: Sequence[str]) -> None:
     exclusive = plan.task == "classify" and plan.model.activation == "softmax"
     for key, value in rules.items():
         if value is not None and (exclusive or plan.task != "classify"):
-            why = "the most probable class is called" if exclusive else f"it is for labels, not for {plan.task}"
+            why = (
+                "the most probable class is called" if exclusive else f"it is for labels, not for {plan.task}"
+            )
             raise PlanError(f"scoring.{key} = {value:g} does nothing here: {why}; leave it out")
     if exclusive and set(plan.data.outputs) != set(planned):
         raise PlanError(

@@ -54,7 +54,7 @@ class QualityFit:
     def judged(self, dice: float) -> Foretold:
         """A foretold Dice with its error and its word.
 
-        None is called good, and none worse than usual, where what is foretold does not rank masks out of fold.
+        None is called good or worse than usual where what is foretold does not rank masks out of fold.
         """
         if dice < HALF:
             return Foretold(dice, self.error, CHECK)
