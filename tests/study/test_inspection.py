@@ -138,3 +138,18 @@ def test_colours_of_different_bit_depth_are_a_warning(pairs, save):
         tifffile.imwrite(root / "images" / f"{name}.tif", deep)
     text = "\n".join(inspect(root).lines())
     assert "WARNING: pixels of different bit depth: uint8 up to 254, uint16 up to 65278; 1 case" in text
+
+
+def test_different_magnification_is_a_warning(pairs):
+    root = pairs(["1_1", "2_1", "3_1"])
+    for name, um in (("1_1", 0.5), ("2_1", 0.55), ("3_1", 1.0)):
+        path = root / "images" / f"{name}.png"
+        array = np.asarray(Image.open(path))
+        path.unlink()
+        size = (1e4 / um, 1e4 / um)
+        tifffile.imwrite(root / "images" / f"{name}.tif", array, resolution=size, resolutionunit=3)
+    text = "\n".join(inspect(root).lines())
+    assert (
+        "WARNING: different magnification: pixels of 0.5 to 1 µm; those of 1 case are the coarser: 3_1"
+        in text
+    )

@@ -22,6 +22,7 @@ from hilum.study.duplicates import (
     find_contradictions,
     find_duplicates,
 )
+from hilum.study.magnification import magnification_findings
 from hilum.study.marked import mark_findings, mark_lines, mark_summary
 from hilum.study.names import counted, listed, natural
 from hilum.study.open import SURVEYED_BYTES, total_bytes, understand
@@ -138,6 +139,7 @@ def inspect_study(study: Study, survey: Survey) -> Inspection:
         *shortcut_findings(shortcuts),
         *mark_findings(study, facts),
         *depth_findings(facts),
+        *magnification_findings(facts),
         *_reader_notes(facts),
     )
     ordered = tuple(sorted(dict.fromkeys(findings), key=lambda finding: _SEVERITIES.index(finding.severity)))
