@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from hilum.errors import StudyError
 from hilum.image.illumination import coarse_light, evenly_lit, fall_off
 from hilum.image.spacing import Spacing
+from hilum.study.depth import highest_by_type
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Study
 
@@ -32,7 +33,7 @@ class Fingerprint:
     of the masks where it is lower: the uneven light of a microscope makes photographs alike.
     `mirror_x` and `mirror_y` say how much the mean image looks mirrored.
     `uneven_light` is how far the background light of bright-field colour images falls off, `flat_mean`
-    and `flat_std` what remains once it is divided out.
+    and `flat_std` what remains once it is divided out. `tops` is the highest value of each type of pixels.
     """
 
     cases: int
@@ -57,6 +58,7 @@ class Fingerprint:
     pose: float = 0.0
     mirror_x: float = 0.0
     mirror_y: float = 0.0
+    tops: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def median_shape(self) -> tuple[int, ...]:
@@ -131,6 +133,7 @@ def take_fingerprint(study: Study) -> Fingerprint:
         pose=pose,
         mirror_x=mirror_x,
         mirror_y=mirror_y,
+        tops=highest_by_type((look.dtype, look.high) for look in looks),
     )
 
 
