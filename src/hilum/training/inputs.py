@@ -19,6 +19,7 @@ HASHED_BYTES = 64_000_000
 PARTS, PART_BYTES = 64, 1_000_000  # of larger files so many parts are read, the first and the last among them
 
 _Place = tuple[str | None, int | None]
+_Known = tuple[str, str | None, int | None]
 
 
 def check_same_inputs(run: Run, study: Study) -> None:
@@ -81,11 +82,11 @@ def known_as(run: Run, cases: Sequence[Case]) -> dict[str, frozenset[str]]:
         for path in with_data(case.image.path):
             place = case.image.entry, case.image.index
             places.setdefault(_name(path, run.study), set()).add((case.name, place))
-    known: dict[tuple[str, _Place], set[str]] = {}
+    known: dict[_Known, set[str]] = {}
     for name, digest in run.manifest.get("inputs", {}).items():
-        for path in _owners(name):
-            for owner, place in places.get(path, ()):
-                known.setdefault((digest, place), set()).add(owner)
+        for owned in _owners(name):
+            for owner, place in places.get(owned, ()):
+                known.setdefault((digest, *place), set()).add(owner)
     return {case.name: _names_in(known, case) if known else frozenset() for case in cases}
 
 
@@ -96,11 +97,11 @@ def _owners(name: str) -> Iterator[str]:
     yield from (str(path.with_suffix(suffix)) for suffix in DETACHED if path.suffix not in ("", suffix))
 
 
-def _names_in(known: Mapping[tuple[str, _Place], Set[str]], case: Case) -> frozenset[str]:
+def _names_in(known: Mapping[_Known, Set[str]], case: Case) -> frozenset[str]:
     """Names under which all files of a case's image are known."""
     files = [path for path in files_of(replace(case, masks={}, channels=())) if path.is_file()]
     place = (case.image.entry, case.image.index)
-    found = [frozenset(known.get((_digest(path), place), ())) for path in files]
+    found = [frozenset(known.get((_digest(path), *place), ())) for path in files]
     return frozenset.intersection(*found) if found else frozenset()
 
 

@@ -121,7 +121,8 @@ def seen_before(options: Options, study: Study, splits: Splits) -> list[str]:
     """Cases of the folds to train that are scored though every network of `--init` has learnt from some."""
     if not options.init:
         return []
-    init, seen = open_run(options.init), []
+    init = open_run(options.init)
+    seen: list[str] = []
     for index in chosen_folds(splits, options):
         tested = splits.folds[index].test
         seen += [] if fresh_folds(init, _names_there(init, study, tested)) else tested
