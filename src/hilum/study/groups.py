@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hilum.errors import StudyError
+from hilum.study.name_words import IMAGE, MAGNIFIED, PART, ROUND, SLIDE, TIME, WHO
 from hilum.study.names import (
     counted,
     is_image_word,
@@ -30,43 +31,26 @@ _NUMBER = re.compile(r"^(\d+)[-_ ]")
 # Possessive: a run of letters is taken whole, or a name of many letters would take for ever.
 _TOKEN = re.compile(r"^((?:[^\W\d_]++[-_ ]?)+\d+)[-_ ]")
 _FOLDER = re.compile(r"[^\W\d_]*[-_ ]?\d+[^/]*|[^/]*\d+$")
-# Folders numbered by time or by chance: the same animals lie in all of them.
-_ROUND = re.compile(
-    r"(?:hour|day|week|month|year|visit|session|time[-_ ]?point|time|tp|fold|batch|part|set)s?[-_ ]?\d+",
-    re.IGNORECASE,
-)
-_IMAGE = r"(?:im|img|image)s?[-_ ]?\d+"
-# Words that number what was cut out of an image or made from it, or how it was taken: they name nobody.
-_PART = (
-    r"(?:(?:tile|patch|crop|frame|slice|field|fov|view|scan|plane|level|channel|ch|mag|aug|augmented|copy"
-    r"|flip|rot|scale|part|row|col)s?[-_ ]?\d+|x\d+|\d+x)"
-)
-_TIME = rf"(?:{_ROUND.pattern}|(?:exp|experiment|run)s?[-_ ]?\d+)"
-_WHO = (
-    r"(?:patient|pat|subject|subj|sub|person|donor|volunteer|animal|mouse|mice|rat|rabbit|pig|dog|monkey)"
-    r"s?[-_ ]?[a-z]?\d+"
-)
-_SLIDE = r"(?:slide|wsi|case|specimen|biopsy)s?[-_ ]?[a-z]?\d+"
 _END = r"(?:[-_ ]|$)"
 # The same patient comes frame after frame, animal week after week: what comes after says whose image it is.
 # A bare number before a slide may be the patient's; a letter and a small number may be a place.
 _LATER = tuple(
     (f"the part of the file name after the {words} is the group", re.compile(pattern, re.IGNORECASE))
     for words, pattern in (
-        ("number, week or frame", rf"^(?:(?:{_PART}|{_TIME}|{_IMAGE}|\d+)[-_ ])++({_WHO}){_END}"),
-        ("image or tile", rf"^(?:(?:{_PART}|{_IMAGE})[-_ ])++({_SLIDE}){_END}"),
+        ("number, week or frame", rf"^(?:(?:{PART}|{TIME}|{IMAGE}|\d+)[-_ ])++({WHO}){_END}"),
+        ("image or tile", rf"^(?:(?:{PART}|{IMAGE})[-_ ])++({SLIDE}){_END}"),
         (
             "tile, frame or copy",
-            rf"^(?:{_PART}[-_ ])++"
-            rf"((?!{_PART}|{_TIME})(?:[^\W\d_]{{2,}}+[-_ ]?\d+|[^\W\d_xyztrc]\d{{3,}})){_END}",
+            rf"^(?:{PART}[-_ ])++"
+            rf"((?!{PART}|{TIME})(?:[^\W\d_]{{2,}}+[-_ ]?\d+|[^\W\d_xyztrc]\d{{3,}})){_END}",
         ),
         (
             "week, day or batch",
-            rf"^(?:{_TIME}[-_ ])++((?!{_IMAGE}|{_PART}|[ptz][-_ ]?\d)(?:[^\W\d_]++[-_ ]?)+\d+)[-_ ]",
+            rf"^(?:{TIME}[-_ ])++((?!{IMAGE}|{PART}|[ptz][-_ ]?\d)(?:[^\W\d_]++[-_ ]?)+\d+)[-_ ]",
         ),
     )
 )
-_ANYWHERE = re.compile(rf"(?<![^\W_])({_WHO}){_END}", re.IGNORECASE)
+_ANYWHERE = re.compile(rf"(?<![^\W_])({WHO}){_END}", re.IGNORECASE)
 _HEAD = re.compile(r"^(?:[^\W\d_]++[-_ ]?)*\d+[-_ ]")
 # A guess that fits so many names is taken, and one that fits as many as this is told of.
 _MOSTLY = 0.8
@@ -314,7 +298,8 @@ def _numbered_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
 
 
 def _is_numbered(folder: str) -> bool:
-    return bool(_FOLDER.fullmatch(folder)) and not _ROUND.fullmatch(folder)
+    elsewhere = ROUND.fullmatch(folder) or MAGNIFIED.fullmatch(folder)
+    return bool(_FOLDER.fullmatch(folder)) and not elsewhere
 
 
 def _plain_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
@@ -337,7 +322,7 @@ def _plain_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
 def _says(folder: str, known: Collection[str]) -> bool:
     """Whether a folder is named for a split, a class, a target, a time, images or masks, and for nobody."""
     plain = without_scale(folder).lower()
-    kind = _KINDS.fullmatch(plain) or _ROUND.fullmatch(plain)
+    kind = _KINDS.fullmatch(plain) or ROUND.fullmatch(plain) or MAGNIFIED.fullmatch(plain)
     words = plain in known or kind is not None or split_word(plain) is not None
     return words or is_image_word(plain) or is_mask_word(plain) or without_mask_suffix(plain) is not None
 

@@ -112,7 +112,7 @@ def predict(
     `skip_bad`.
     """
     opened = open_run_or_bundle(Path(run))
-    check_out(Path(out), resume)
+    check_out(Path(out), resume, opened)
     collected = start_submission(submission, opened.plan) if submission else None
     if geojson or coco:
         check_annotations(opened.plan)
@@ -130,7 +130,7 @@ def predict(
     blocks, progress = Blocks(opened, Path(out), skip_glass), Progress(skip_bad, left_out)
     collect = collected.add if collected else None
     delivery = Delivery(Path(out), probabilities, overlays, collect, mask_format, guard=progress.delivering)
-    with begun(Path(out)):
+    with begun(Path(out), opened):
         stream = _predicted(cases, predictor, told, blocks, progress)
         summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
         if progress.ended:
