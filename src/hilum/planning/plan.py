@@ -19,6 +19,12 @@ class DataPlan(_Group):
     channels: int = Field(3, ge=1, le=64)
     dtype: str | None = Field(None, description="how pixels of the study are stored, like uint8")
     outputs: list[str] = Field(default_factory=list, description="targets or classes, in network order")
+    pixel_um: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="smallest and largest pixel of the flat images of the study, in µm, where they say it",
+    )
     dims: Literal[2, 3] = 2
     neighbours: int = Field(0, ge=0, le=8, description="slices above and below taken as further channels")
     flatten_light: bool = Field(False, description="uneven light of a microscope is divided out")

@@ -23,6 +23,7 @@ from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
 from hilum.study.check import check_cases, error_text
 from hilum.study.known_classes import with_known_classes
+from hilum.study.magnification import told_unlike
 from hilum.study.masks import read_case_image
 from hilum.study.names import common_folder, counted, image_name, listed, unique_names
 from hilum.study.open import understand
@@ -121,6 +122,7 @@ def predict(
     given = [images] if isinstance(images, str | Path) else images
     found = find_cases(given, opened.plan, opened.study.classes)
     cases, left_out = _sound(found, skip_bad)
+    _tell_magnification(cases, opened.plan)
     if geojson or coco:
         _check_whole(cases)
     if collected:
@@ -161,6 +163,14 @@ def _sound(cases: Sequence[Case], skip_bad: bool) -> tuple[list[Case], list[str]
     for finding in errors:
         logger.warning("left out: %s", finding.message)
     return [case for case in cases if case.name not in bad], [finding.message for finding in errors]
+
+
+def _tell_magnification(cases: Sequence[Case], plan: Plan) -> None:
+    """Warn of images whose pixels have another size than those trained on, where that is not evened out."""
+    data = plan.data
+    evened = data.spacing is not None or data.size is not None
+    if data.pixel_um and not evened and (words := told_unlike(cases, data.pixel_um)):
+        logger.warning("%s", words)
 
 
 def _check_whole(cases: Sequence[Case]) -> None:
