@@ -132,3 +132,15 @@ def test_on_a_real_ct_every_voxel_comes_back(data, tmp_path):
     spacing = np.array(image.spacing.sizes[::-1])
     voxel = (np.array(at) - np.array(image.geometry.origin)) / spacing
     assert mask[0][tuple(np.rint(voxel[::-1]).astype(int))]
+
+
+def test_tags_that_may_be_empty_may_be_left_out(series, tmp_path):
+    """De-identified series often lack them, though DICOM wants them there and empty."""
+    for path in series.iterdir():
+        one = pydicom.dcmread(path)
+        for keyword in ("PatientBirthDate", "PatientSex", "StudyTime", "AccessionNumber", "StudyID"):
+            delattr(one, keyword)
+        one.save_as(path)
+    headers = volume_headers(series)
+    write_dicom_seg(tmp_path / "seg.dcm", headers, masks_of(read_series(series)), ["a", "b"])
+    assert pydicom.dcmread(tmp_path / "seg.dcm").PatientBirthDate == ""

@@ -170,9 +170,14 @@ def test_the_wishes_are_in_the_plan(study):
     assert planned(study, device="cpu").training.device == "cpu"
 
 
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    return open_study(make_phantom("xray", tmp_path_factory.mktemp("labels") / "study", 12, size=(96, 120)))
+
+
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_is_a_plan(study, name):
-    plan = planned(study, recipe=name)
+def test_every_recipe_is_a_plan(study, labelled, name):
+    plan = planned(labelled if "xray" in name else study, recipe=name)
     assert plan.recipe == name
     assert find_recipe(name).is_file()
 

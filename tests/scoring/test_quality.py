@@ -71,6 +71,17 @@ def test_where_probabilities_say_nothing_all_are_foretold_the_mean():
     assert falling.foretell(0).dice == falling.foretell(1).dice == pytest.approx(0.5)
 
 
+def test_no_mask_is_good_where_what_is_foretold_ranks_none():
+    """The more sure, the worse: whatever is foretold out of fold is no reason to call a mask good."""
+    rng = np.random.default_rng(2)
+    expected = rng.uniform(0.6, 0.95, 24)
+    fit, _ = fit_quality(expected, 1.4 - expected + rng.normal(0, 0.01, 24), np.arange(24) % 3)
+    assert not fit.rank_correlation > 0
+    assert {fit.foretell(value).word for value in (0.6, 0.95)} == {""}
+    assert fit.judged(0.3).word == CHECK
+    assert fit.foretell(math.nan).word == EMPTY
+
+
 def test_few_cases_teach_nothing():
     assert fit_quality([0.5] * 7, [0.5] * 7, range(7)) is None
 

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from PIL import Image
 
+from hilum.study.inspection import inspect
 from hilum.study.open import open_study
 
 SHAPE = (64, 80)
@@ -67,3 +69,29 @@ def test_masks_turned_inside_out_are_warned_of(tmp_path, picture, save, disc):
     assert "invert" in finding.message
     save(tmp_path / "masks" / "0.png", disc(SHAPE, (30, 40), 8).astype(np.uint8) * 255)
     assert warnings(tmp_path) == []
+
+
+def turned_study(root, picture, save, disc, orientation, shape, tagged=False):
+    tag = Image.Exif()
+    tag[0x0112] = orientation
+    for seed in range(3):
+        save(root / "images" / f"c{seed}.jpg", picture(seed, shape), exif=tag)
+        mask = disc(shape, (20, 20), 9).astype(np.uint8) * np.uint8(255)
+        save(root / "masks" / f"c{seed}.png", mask, **({"exif": tag} if tagged else {}))
+    return root
+
+
+@pytest.mark.parametrize(("orientation", "shape"), [(3, (64, 80)), (6, (64, 64))])
+@pytest.mark.parametrize("tagged", [True, False])
+def test_an_image_turned_by_its_tag_with_a_mask_without_one(
+    tmp_path, picture, save, disc, orientation, shape, tagged
+):
+    root = turned_study(tmp_path, picture, save, disc, orientation, shape, tagged)
+    found = [finding.message for finding in inspect(root).study.findings if finding.severity == "warning"]
+    assert any("with a mask that has no such tag: c0, c1, c2" in message for message in found) != tagged
+
+
+def test_a_mask_of_the_stored_size_says_that_its_image_was_turned(tmp_path, picture, save, disc):
+    root = turned_study(tmp_path, picture, save, disc, 6, (64, 80))
+    found = [finding.message for finding in inspect(root).study.findings if finding.severity == "error"]
+    assert "the image was turned as its orientation tag says, the mask has no such tag" in found[0]

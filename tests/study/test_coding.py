@@ -34,6 +34,30 @@ def test_jpeg_ringing_gives_a_threshold(tmp_path, save, disc, mode):
     assert (decoded(path, coding.parts[0][1]) == mask).mean() > 0.995
 
 
+@pytest.mark.parametrize("value", [85, 120, 128, 200])
+@pytest.mark.parametrize("way", ["JPEG", "BICUBIC"])
+def test_a_grey_class_between_black_and_white_is_told(tmp_path, save, disc, value, way):
+    array = disc((128, 128), (50, 50), 25) * np.uint8(255)
+    array[disc((128, 128), (100, 90), 12)] = value
+    if way == "JPEG":
+        path = save(tmp_path / "a.jpg", array, quality=90)
+    else:
+        path = save(tmp_path / "a.png", np.asarray(Pillow.fromarray(array).resize((100, 100))))
+    coding = coding_of(path)
+    assert coding.parts == (("", Encoding("threshold", 127.0)),)
+    (words,) = coding.warnings
+    assert f"read as {'inside' if value > 127 else 'outside'}" in words
+    assert int(words.split("near ")[1].split()[0]) == pytest.approx(value, abs=8)
+
+
+@pytest.mark.parametrize("side", [50, 90, 180, 512])
+@pytest.mark.parametrize("way", ["BOX", "BILINEAR", "BICUBIC", "LANCZOS"])
+def test_soft_edges_are_no_class_between_black_and_white(tmp_path, save, disc, side, way):
+    array = disc((128, 128), (50, 50), 25) * np.uint8(255)
+    resized = Pillow.fromarray(array).resize((side, side), Pillow.Resampling[way])
+    assert not coding_of(save(tmp_path / "a.png", np.asarray(resized))).warnings
+
+
 @pytest.mark.parametrize(("high", "threshold"), [(1, 0.5), (255, 127.0)])
 def test_clean_two_values(tmp_path, save, disc, high, threshold):
     mask = disc((64, 80))
@@ -163,6 +187,37 @@ def test_palettes_that_differ_from_file_to_file_are_read_by_their_colours(tmp_pa
         assert (decoded(path, encoding) == mask).all()
 
 
+GREEN = [0, 255, 0]
+
+
+def test_palettes_that_swap_two_targets_are_read_by_their_colours(tmp_path, save, disc):
+    red, green = disc((64, 80), (20, 20), 9), disc((64, 80), (44, 60), 9)
+    paths = []
+    for number in range(4):
+        first, second = (red, green) if number % 2 else (green, red)
+        palette = BLACK + (RED + GREEN if number % 2 else GREEN + RED)
+        indices = first + 2 * second.astype(np.uint8)
+        paths.append(save(tmp_path / f"{number}.png", indices.astype(np.uint8), palette=palette))
+    coding = coding_of(*paths)
+    parts = dict(coding.parts)
+    assert set(parts) == {"red", "green"}
+    assert all((decoded(path, parts["red"]) == red).all() for path in paths)
+    assert "index 1 is green in the palette of" in coding.warnings[0]
+    assert "read by their colours" in coding.warnings[0]
+
+
+@pytest.mark.parametrize("other", [BLACK + GREEN, [0, 0, 0, 1, 1, 1]])
+def test_one_target_in_a_colour_of_each_annotator_stays_one(tmp_path, save, disc, other):
+    mask = disc((64, 80), (20, 20), 9)
+    paths = [
+        save(tmp_path / f"{number}.png", mask.astype(np.uint8), palette=palette)
+        for number, palette in enumerate([BLACK + RED, other])
+    ]
+    coding = coding_of(*paths)
+    assert coding.parts == (("", Encoding("index", 1.0)),)
+    assert ["read by their indices" in words for words in coding.warnings] == [True] * (255 in other)
+
+
 @pytest.mark.parametrize("palette", [BLACK + WHITE, WHITE + RED, BLACK + RED + BLACK])
 def test_index_0_is_outside_where_it_is_black_or_nothing_is(tmp_path, save, disc, palette):
     mask = disc((64, 80), (20, 20), 9)
@@ -288,6 +343,16 @@ def test_channels_that_are_no_background_are_refused_too(tmp_path, disc):
     for name in ("a.npy", "b.npy"):
         with pytest.raises(ImageError, match="channels of uint8 that differ"):
             decoded(tmp_path / name, Encoding("threshold", 0.5))
+
+
+@pytest.mark.parametrize("options", [{"photometric": "minisblack"}, {"imagej": True}])
+def test_three_channels_that_are_stated_as_such_are_no_colours(tmp_path, disc, options):
+    channels = np.stack([*one_hot(disc)[1:], np.zeros((64, 80), bool)]).astype(np.uint8) * np.uint8(255)
+    tifffile.imwrite(tmp_path / "a.tif", channels, metadata={"axes": "CYX"}, **options)
+    with pytest.raises(ImageError, match="holds 3 channels of uint8"):
+        decoded(tmp_path / "a.tif", Encoding("threshold", 127.0))
+    tifffile.imwrite(tmp_path / "b.tif", channels, photometric="rgb", planarconfig="separate")
+    assert {name for name, _ in coding_of(tmp_path / "b.tif").parts} == {"red", "green"}
 
 
 @pytest.mark.parametrize("number", [2, 3, 4])

@@ -56,6 +56,55 @@ def test_guesses(paths, groups):
     assert "->" in study.grouping
 
 
+@pytest.mark.parametrize(
+    ("names", "groups"),
+    [
+        ("tile_{0:03}_slideA{1}", "slideA{1}"),
+        ("tile_{0:03}_patient{1}_slideA1", "patient{1}"),
+        ("aug{0}_img000{1}", "img000{1}"),
+        ("frame_{0}_patient10{1}", "patient10{1}"),
+        ("{0}_patient10{1}", "patient10{1}"),
+        ("exp{0}_mouse10{1}", "mouse10{1}"),
+        ("run{0}_mouse10{1}_a", "mouse10{1}"),
+        ("x40_patient10{1}_{0}", "patient10{1}"),
+        ("x{0}0_patient10{1}", "patient10{1}"),
+        ("ch1_P10{1}_{0}", "P10{1}"),
+        ("ch{0}_P10{1}_0", "P10{1}"),
+        ("S21-111{1}_{0}", "111{1}"),
+        ("21-111{1}_{0}", "111{1}"),
+        ("img{1}_tile_{0}", "img{1}"),
+        ("img{1}_a{0}", None),
+        ("1{1}_slide3_{0}", "1{1}"),
+        ("patient{1}_frame_{0}_x", "patient{1}"),
+        ("patient{1}_tile_{0}_x1024", "patient{1}"),
+    ],
+)
+def test_a_tile_a_frame_or_a_copy_is_not_taken_for_the_patient(names, groups):
+    pairs = [(part, who) for part in (1, 2) for who in (1, 2, 3)]
+    study = assign_groups(study_of(*(names.format(*pair) + ".png" for pair in pairs)))
+    assert groups_of(study) == [(groups or "img{1}").format(*pair) for pair in pairs]
+    assert study.findings == ()
+
+
+@pytest.mark.parametrize("name", ["tile_00{}_x1024.png", "frame_{}_a1.png", "tile_00{}_x1024_y7.png"])
+def test_a_tile_or_a_frame_stays_a_group_where_nothing_better_follows(name):
+    study = assign_groups(study_of(*(name.format(number) for number in range(4))))
+    assert len(set(groups_of(study))) == 4
+
+
+def test_what_all_names_begin_with_alone_stays_the_group():
+    assert groups_of(assign_groups(study_of("1_1.png", "1_2.png"))) == ["1", "1"]
+
+
+def test_a_patient_in_several_guessed_groups_is_warned_of():
+    names = [f"site{site}_b_mouse{who}_{at}.png" for site in (1, 2) for who in (3, 4) for at in "ab"]
+    (finding,) = assign_groups(study_of(*names)).findings
+    assert finding.severity == "warning"
+    assert (
+        "mouse3, mouse4 are in the names of several guessed groups (such as site1, site2)" in finding.message
+    )
+
+
 FIVE = [f"{patient}_{frame}.jpg" for patient in range(1, 6) for frame in (1, 2)]
 
 

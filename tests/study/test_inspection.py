@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from hilum.study.inspection import inspect, inspect_study
@@ -126,3 +127,39 @@ def test_many_different_notes_do_not_fill_pages(pairs):
     assert sum("tilted by" in message for message in found) == 12
     assert any(message.startswith("alpha left out, in 20 cases") for message in found)
     assert any(message.startswith("9 further notes on reading 9 cases") for message in found)
+
+
+def test_a_class_of_the_test_set_alone_is_an_error(tmp_path, picture, save):
+    for number in range(4):
+        save(tmp_path / "train" / "NORMAL" / f"n{number}.png", picture(number))
+        save(tmp_path / "train" / "PNEUMONIA" / f"p{number}.png", picture(10 + number))
+        save(tmp_path / "test" / "unlabelled" / f"u{number}.png", picture(20 + number))
+    (finding,) = [found for found in inspect(tmp_path).study.findings if found.severity == "error"]
+    assert "class unlabelled: all of its 4 images lie in test/, none to train on" in finding.message
+    assert len(finding.cases) == 4
+
+
+def test_colours_of_different_bit_depth_are_a_warning(pairs, save):
+    root = pairs(["1_1", "2_1", "3_1"])
+    colour = np.random.default_rng(0).integers(0, 255, (64, 80, 3)).astype(np.uint8)
+    for name in ("1_1", "2_1", "3_1"):
+        (root / "images" / f"{name}.png").unlink()
+        deep = colour.astype(np.uint16) * 257 if name == "3_1" else colour
+        tifffile.imwrite(root / "images" / f"{name}.tif", deep)
+    text = "\n".join(inspect(root).lines())
+    assert "WARNING: pixels of different bit depth: uint8 up to 254, uint16 up to 65278; 1 case" in text
+
+
+def test_different_magnification_is_a_warning(pairs):
+    root = pairs(["1_1", "2_1", "3_1"])
+    for name, um in (("1_1", 0.5), ("2_1", 0.55), ("3_1", 1.0)):
+        path = root / "images" / f"{name}.png"
+        array = np.asarray(Image.open(path))
+        path.unlink()
+        size = (1e4 / um, 1e4 / um)
+        tifffile.imwrite(root / "images" / f"{name}.tif", array, resolution=size, resolutionunit=3)
+    text = "\n".join(inspect(root).lines())
+    assert (
+        "WARNING: different magnification: pixels of 0.5 to 1 µm; those of 1 case are the coarser: 3_1"
+        in text
+    )

@@ -48,3 +48,35 @@ def test_empty_and_missing_folders_are_named(tmp_path, make):
 def test_newlines_and_unicode_in_names(tmp_path):
     touch(tmp_path / "Übung\n1.png")
     assert len(list_folder(tmp_path).images) == 1
+
+
+RESULTS = {
+    "run": ("plan.yaml", "splits.json", "manifest.json", "predictions/a.png"),
+    "found": ("measurements.csv", "masks/target/a.png", "overlays/a.png"),
+    "why": ("explain.html", "uncertainty.csv", "a/map.png"),
+}
+
+
+def test_results_of_hilum_are_no_images(tmp_path):
+    touch(tmp_path / "images" / "a.png")
+    for folder, names in RESULTS.items():
+        for name in names:
+            touch(tmp_path / folder / name)
+    listing = list_folder(tmp_path)
+    assert [str(path) for path in listing.files] == ["images/a.png"]
+    assert [str(path) for path in listing.results] == ["found", "run", "why"]
+
+
+@pytest.mark.parametrize("folder", RESULTS)
+def test_results_that_are_asked_for_are_listed(tmp_path, folder):
+    for name in RESULTS[folder]:
+        touch(tmp_path / folder / name)
+    assert len(list_folder(tmp_path / folder).files) == len(RESULTS[folder])
+    with pytest.raises(StudyError, match=f"nothing but results of Hilum .{folder}.;"):
+        list_folder(tmp_path)
+
+
+def test_a_table_beside_images_and_masks_makes_no_results(tmp_path):
+    for name in ("site/images/a.png", "site/masks/a.png", "site/measurements.csv", "b.png"):
+        touch(tmp_path / name)
+    assert len(list_folder(tmp_path).images) == 3

@@ -28,6 +28,17 @@ def bad(pairs, picture, save, disc):
     return root
 
 
+def test_results_of_hilum_in_the_folder_are_left_out_and_told(pairs, save, picture):
+    root = pairs(["a", "b"])
+    save(root / "found" / "overlays" / "a.png", picture(3))
+    (root / "found" / "measurements.csv").write_text("case,target\n")
+    study = open_study(root)
+    assert [case.name for case in study.cases] == ["a", "b"]
+    assert [finding.message for finding in study.findings if "results of Hilum" in finding.message] == [
+        "results of Hilum, left out: found/; give such a folder alone to look at it"
+    ]
+
+
 def test_all_bad_cases_are_listed_at_once(bad):
     with pytest.raises(StudyError) as error:
         open_study(bad)

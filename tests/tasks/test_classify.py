@@ -1,5 +1,6 @@
 import csv
 import json
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from hilum.exchange.annotations import file_names
 from hilum.image.image import Image
 from hilum.planning.planner import Wishes, make_plan
 from hilum.scoring.operating_point import OperatingPoint
+from hilum.study.looked_for import ordered_classes
 from hilum.study.names import common_folder
 from hilum.study.open import open_study
 from hilum.study.study import Case, Source
@@ -31,7 +33,6 @@ from hilum.tasks.decisions import (
     decision_from_json,
     labels_for,
     learn_decision,
-    ordered_classes,
     rule_of,
 )
 from hilum.tasks.label_files import file_of, summarise
@@ -96,9 +97,12 @@ def test_the_task_is_found_by_labels(folds_run):
     assert folds_run.plan.task == "classify"
 
 
-def test_two_classes_are_one_question_and_the_healthy_one_comes_first(tmp_path):
+def test_two_classes_are_one_question_and_the_healthy_one_comes_first(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     study = open_study(class_folders(tmp_path / "a", {"malignant": 4, "normal": 4}))
     plan = plan_of(study)
+    told = [record.levelname for record in caplog.records if "looked for: malignant" in record.message]
+    assert told == ["INFO"]
     assert (plan.data.outputs, plan.model.activation) == (["malignant"], "sigmoid")
     assert ordered_classes(("abnormal", "normal")) == ("normal", "abnormal")
     assert ordered_classes(("cat", "dog")) == ("cat", "dog")

@@ -85,13 +85,15 @@ def test_empty_masks_teach_nothing():
 
 
 def test_a_run_says_of_each_mask_what_to_expect(run):
+    found = run.summary()["targets"]["Parenchyma"]["quality"]
+    # Empty where what is foretold ranks nothing, which a run as short as this may find.
+    words = {"good", "check"} if found["rank_correlation"] > 0 else {"", "check"}
     for folder, name in ((run.evaluation, "cases.csv"), (run.evaluation, "measurements.csv")):
         table = pd.read_csv(folder / name)
         assert {"predicted_dice", "predicted_dice_error", "quality"} <= set(table.columns)
         known = table[table.target == "Parenchyma"]
         assert known.predicted_dice.between(0, 1).all()
-        assert set(known.quality) <= {"good", "check"}
-    found = run.summary()["targets"]["Parenchyma"]["quality"]
+        assert set(known.quality.fillna("")) <= words
     assert found["cases"] == 10
     assert found["error"] < 0.5
     assert "Foretold Dice" in (run.folder / "report.html").read_text("utf-8")

@@ -147,3 +147,16 @@ def test_usual_images_are_normalised_to_the_same_bits():
     x = torch.from_numpy(array).float()
     found = prepare_image(image(array), DataPlan(channels=1, normalise="image"))
     assert torch.equal(found, (x - x.mean()) / x.std(correction=0).clamp(min=1e-3))
+
+
+def test_another_bit_depth_than_the_studys_is_refused():
+    """One mean and spread for all would show such a picture as black or white, and say nothing."""
+    colour = DataPlan(channels=3, dtype="uint8", mean=[150.0] * 3, std=[40.0] * 3)
+    eight = np.random.default_rng(0).integers(60, 250, (3, 16, 16)).astype(np.uint8)
+    prepare_image(image(eight), colour)
+    prepare_image(image(eight.astype(np.float32)), colour)
+    for other in (eight.astype(np.uint16) * 257, eight.astype(np.float32) / 255):
+        with pytest.raises(ImageError, match=rf"some\.png: its pixels are {other.dtype} .* to uint8"):
+            prepare_image(image(other), colour)
+        prepare_image(image(other), colour.model_copy(update={"normalise": "image"}))
+        prepare_image(image(other), colour.model_copy(update={"dtype": None}))  # plans of an older Hilum

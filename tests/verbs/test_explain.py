@@ -15,7 +15,7 @@ from hilum.files import write_json
 from hilum.phantoms.make import make_phantom
 from hilum.planning.plan import Plan
 from hilum.study.open import understand
-from hilum.verbs.explain import decide_as
+from hilum.verbs.explain import _targets, decide_as
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +191,16 @@ def test_on_the_command_line(run, images, tmp_path):
     said = json.loads(done.stdout)
     assert said["page"].endswith("explain.html")
     assert {row["output"] for row in said["rows"]} == set(run.plan.data.outputs)
+
+
+def test_the_absence_of_what_is_looked_for_is_told_as_such():
+    run = SimpleNamespace(
+        folder="run",
+        plan=SimpleNamespace(data=SimpleNamespace(outputs=["PNEUMONIA"])),
+        study=SimpleNamespace(classes=("NORMAL", "PNEUMONIA")),
+    )
+    with pytest.raises(HilumError, match=r"tells NORMAL as the absence of PNEUMONIA.*--target PNEUMONIA"):
+        _targets(run, "NORMAL")
+    assert _targets(run, ["PNEUMONIA"]) == ["PNEUMONIA"]
+    with pytest.raises(HilumError, match="there is no target 'other'"):
+        _targets(run, ["other"])

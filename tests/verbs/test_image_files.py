@@ -61,6 +61,24 @@ def test_other_images_beside_a_series_are_images_too(series):
     assert image_sources(scan) == [Source(scan), Source(scan / "extra.nii.gz"), Source(scan / "view.png")]
 
 
+def test_series_in_folders_of_their_uids_are_named_by_the_whole_of_these(tmp_path, series):
+    for uid in ("2.25.71", "2.25.72"):
+        series(f"patients/{uid}", 3)
+    assert [case.name for case in find_cases([tmp_path / "patients"], Plan())] == ["2.25.71", "2.25.72"]
+
+
+def test_labels_in_another_case_than_the_run_s_are_labels_all_the_same(tmp_path):
+    for name in ("Normal", "Sick"):
+        for number in range(3):
+            path = tmp_path / name / f"{name}{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            Pillow.new("L", (8, 8)).save(path)
+    plan = Plan()
+    plan.data.outputs = ["SICK"]
+    cases = find_cases([tmp_path], plan, ("NORMAL", "SICK"))
+    assert [case.labels for case in cases] == [{"NORMAL": 1, "SICK": 0}] * 3 + [{"NORMAL": 0, "SICK": 1}] * 3
+
+
 def test_radiographs_of_one_series_are_pictures(tmp_path):
     for number in (1, 2):
         dicom(tmp_path / "patient" / f"{number}.dcm", None)

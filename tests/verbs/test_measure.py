@@ -39,7 +39,11 @@ def test_a_wrong_spacing_says_how_to_write_one(mask_file, spacing):
 
 @pytest.mark.parametrize(
     ("spacing", "advice"),
-    [("1,5um", "write 1.5um, or 1x5um for several sizes"), ("0,5x0,7 mm", "write 0.5x0.7 mm$")],
+    [
+        ("1,5um", "write 1.5um, or 1x5um for several sizes"),
+        ("0,65um", "write 0.65um$"),
+        ("0,5x0,7 mm", "write 0.5x0.7 mm$"),
+    ],
 )
 def test_a_decimal_comma_is_never_taken_for_two_sizes(mask_file, spacing, advice):
     with pytest.raises(HilumError, match=advice):
@@ -99,3 +103,42 @@ def test_two_sizes_are_of_a_plane(mask_file, disc):
 def test_a_wrong_spacing_of_several_sizes_states_their_order(block, spacing):
     with pytest.raises(HilumError, match="z, y, x"):
         hilum.measure([block], spacing=spacing)
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Two files of annotations of one name, in two folders."""
+    ring = [[0, 0], [0, 10], [10, 10], [10, 0], [0, 0]]
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": {}}
+    paths = [tmp_path / folder / "x.geojson" for folder in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return paths
+
+
+def test_annotations_of_one_name_are_told_apart(drawn):
+    rows, regions = hilum.measure(drawn)
+    assert [row["case"] for row in rows] == [row["case"] for row in regions] == ["a/x", "b/x"]
+    assert hilum.measure(drawn[0])[0][0]["case"] == "x"
+
+
+def test_a_folder_of_annotations_is_measured(drawn):
+    assert [row["case"] for row in hilum.measure(drawn[0].parent)[0]] == ["x"]
+
+
+def test_polygons_are_objects_already(drawn):
+    with pytest.raises(HilumError, match=r"x\.geojson holds polygons.*without --objects"):
+        hilum.measure(drawn, objects=True)
+
+
+def test_an_unknown_share_is_not_printed(command, drawn):
+    assert command("measure", drawn[0]).out.strip().endswith(": 100 px², 1 region")
+
+
+def test_the_tables_of_a_prediction_are_not_overwritten(mask_file, tmp_path):
+    (tmp_path / "out" / "masks").mkdir(parents=True)
+    (tmp_path / "out" / "measurements.csv").write_text("case\n")
+    with pytest.raises(HilumError, match="holds the tables of a prediction"):
+        hilum.measure(mask_file, out=tmp_path / "out")
+    assert (tmp_path / "out" / "measurements.csv").read_text() == "case\n"

@@ -192,6 +192,21 @@ def test_a_killed_prediction_goes_on_with_resume(phantom_run, phantom_study, tmp
     assert hilum.predict(phantom_run.folder, phantom_study / "pred", out, resume=True).cases == 2
 
 
+def test_another_run_does_not_go_on_with_a_prediction(phantom_run, phantom_study, tmp_path):
+    out, other = tmp_path / "out", shutil.copytree(phantom_run.folder, tmp_path / "other")
+    weights = other / "fold-0" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+    folder = tmp_path / "images"
+    shutil.copytree(phantom_study / "pred" / "Original_0.2", folder)
+    cut_in_two(folder / "zz.png")
+    with pytest.raises(HilumError, match="--resume"):
+        hilum.predict(phantom_run.folder, folder, out)
+    (folder / "zz.png").unlink()
+    with pytest.raises(RunError, match=f"another run, {phantom_run.folder.resolve()};"):
+        hilum.predict(other, folder, out, resume=True)
+    assert hilum.predict(phantom_run.folder, folder, out, resume=True).cases == 2
+
+
 def test_an_error_before_anything_is_written_leaves_nothing(phantom_run, tmp_path):
     cut_in_two(tmp_path / "a.png")
     with pytest.raises(HilumError, match=r"a\.png"):

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,13 @@ from PIL import Image as Pillow
 
 import hilum
 from hilum.errors import PlanError, RunError, StudyError
-from hilum.training.run import open_run
+from hilum.exchange.card import model_card
+from hilum.study.open import open_study
+from hilum.study.splits import Fold, Splits
+from hilum.training.run import Run, open_run
 from hilum.training.state import load_tensors
+from hilum.verbs.fold_training import seen_before
+from hilum.verbs.resuming import Options
 
 FILES = (
     *("plan.yaml", "study.json", "splits.json", "manifest.json", "report.html"),
@@ -248,3 +254,25 @@ def test_a_study_of_one_image_is_trained_and_reported_without_scores(tmp_path, q
     assert "no scores: one image only" in caplog.text
     assert (run.folder / "report.html").is_file()
     hilum.train(tmp_path / "study", tmp_path / "run", resume=True)
+
+
+def test_images_that_the_initial_network_has_seen_are_known_under_other_names(phantom_run, phantom_study):
+    study = open_study(phantom_study)
+    renamed = replace(study, cases=tuple(replace(case, name=f"new/{case.name}") for case in study.cases))
+    every = tuple(renamed.by_name)
+    splits = Splits("given", (Fold(train=(), val=(), test=every),), "all are scored")
+    assert seen_before(Options(init=phantom_run.folder), renamed, splits) == [*every]
+    unseen = phantom_run.splits.folds[1].test
+    fold = Fold(train=(), val=(), test=tuple(f"new/{name}" for name in unseen))
+    assert seen_before(Options(init=phantom_run.folder), renamed, Splits("given", (fold,), "")) == []
+    assert seen_before(Options(), renamed, splits) == []
+
+
+def test_what_the_initial_network_has_seen_is_told_on_the_card_and_in_the_report(phantom_run, tmp_path):
+    folder = shutil.copytree(phantom_run.folder, tmp_path / "run")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "init_seen": ["a", "b"]}))
+    words = "(--init) may have"
+    assert "2 cases: too good" in model_card(Run(folder))
+    assert words in hilum.report(folder).read_text("utf-8")
+    assert words not in model_card(phantom_run)

@@ -19,6 +19,11 @@ from hilum.image.mask_files import VOLUME, mask_path
 from hilum.image.readers import read_image
 from hilum.study.study import Source
 
+# Type 2 of DICOM's patient and general study: they must be there, and may be empty.
+_MAY_BE_EMPTY = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber"),
+)
 logger = logging.getLogger(__name__)
 FOLDER = "dicom-seg"
 _TISSUE = ("85756007", "SCT", "Tissue")
@@ -40,9 +45,10 @@ def check_dicom_seg() -> None:
 def write_dicom_segs(out: Path, cases: Mapping[str, Source], targets: Sequence[str]) -> list[Path]:
     """Write `dicom-seg/CASE.dcm` of the masks in `out` for each case that is a DICOM series.
 
-    Each target is a segment. Other images are left out with a warning.
+    Each target is a segment. Other images are left out with a warning. Raises HilumError that lists the
+    series that cannot be written, once all others are.
     """
-    written = []
+    written, problems = [], []
     for case, source in cases.items():
         paths = [mask_path(out, target, case, VOLUME) for target in targets]
         headers = _headers(source) if all(path.is_file() for path in paths) else ()
@@ -51,8 +57,14 @@ def write_dicom_segs(out: Path, cases: Mapping[str, Source], targets: Sequence[s
             continue
         masks = np.stack([read_image(path).array[0] > 0 for path in paths])
         path = out / FOLDER / f"{case}.dcm"
-        write_dicom_seg(path, headers, masks, targets)
+        try:
+            write_dicom_seg(path, headers, masks, targets)
+        except HilumError as error:
+            problems.append(str(error))
+            continue
         written.append(path)
+    if problems:
+        raise HilumError("\n".join(problems))
     return written
 
 
@@ -61,12 +73,16 @@ def write_dicom_seg(
 ) -> None:
     """Write masks (T, Z, Y, X) as one segmentation object; `headers` are those of the Z slices, in order.
 
+    Tags that they lack though DICOM wants them, if empty, are put into them.
+
     Raises HilumError where slices and masks do not fit or a header lacks what a segmentation refers to.
     """
     seg = needed("highdicom.seg", "export")
     uid = needed("highdicom", "export").UID
     if masks.shape[:2] != (len(targets), len(headers)):
         raise HilumError(f"{path}: masks {masks.shape} for {len(targets)} targets and {len(headers)} slices")
+    for header in headers:
+        _complete(header)
     try:
         with warnings.catch_warnings(action="ignore"):
             made = seg.Segmentation(
@@ -93,6 +109,13 @@ def write_dicom_seg(
         raise HilumError(
             f"{path}: cannot be made from these slices ({' '.join(str(error).split())})"
         ) from error
+
+
+def _complete(header: Any) -> None:
+    """Give a header, in place, empty values of tags that DICOM wants to be there, known or not."""
+    for keyword in _MAY_BE_EMPTY:
+        if keyword not in header:
+            setattr(header, keyword, "")
 
 
 def _headers(source: Source) -> Sequence[Any]:

@@ -13,6 +13,7 @@ from hilum.image.spacing import Spacing, unknown_spacing
 from hilum.measurement.measure import fitted
 from hilum.measurement.spool import Row
 from hilum.measurement.table import rows_of
+from hilum.study.names import unique_names
 
 SUFFIXES = (".geojson", ".json")
 
@@ -36,9 +37,9 @@ def measure_drawn(paths: Sequence[Path], spacing: Spacing | None = None) -> tupl
     rows: list[Row] = []
     region_rows: list[Row] = []
     problems = []
-    for path in paths:
+    for path, case in zip(paths, _names_of(paths), strict=True):
         try:
-            found = _measured(path, fitted(spacing, 2, path))
+            found = _measured(path, case, fitted(spacing, 2, path))
         except HilumError as error:
             problems.append(str(error))
             continue
@@ -49,7 +50,12 @@ def measure_drawn(paths: Sequence[Path], spacing: Spacing | None = None) -> tupl
     return rows, region_rows
 
 
-def _measured(path: Path, wished: Spacing | None) -> tuple[list[Row], list[Row]]:
+def _names_of(paths: Sequence[Path]) -> list[str]:
+    """What tells files apart: their names without extension, and their folders where these are the same."""
+    return unique_names([(*path.resolve().parts[:-1], path.stem) for path in paths])
+
+
+def _measured(path: Path, case: str, wished: Spacing | None) -> tuple[list[Row], list[Row]]:
     found = read_geojson(path)
     if not found.shapes:
         raise HilumError(f"{shown(path)}: holds no polygons, so there is nothing to measure")
@@ -62,7 +68,7 @@ def _measured(path: Path, wished: Spacing | None) -> tuple[list[Row], list[Row]]
         by_target.setdefault(one.target, []).append(one)
     for target, shapes in by_target.items():
         regions = regions_of(shapes, spacing)
-        row, own = rows_of(path.stem, target, regions, spacing, pixels)
+        row, own = rows_of(case, target, regions, spacing, pixels)
         area = sum(one.area for one in shapes)
         share = 100 * area / pixels if pixels else math.nan
         exact = {"share_percent": share, "area": area * spacing.pixel_size, "touches_border": math.nan}

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from hilum.errors import HilumError, ImageError, PlanError
 from hilum.files import read_text, write_rows
-from hilum.image.readers import probe, readable
+from hilum.image.readers import probe
 from hilum.image.runlength import decode, encode
 from hilum.planning.plan import Plan
 from hilum.scoring.overlap import overlap
-from hilum.study.names import listed, natural, stem
+from hilum.study.names import image_name, listed, natural
 from hilum.study.study import Case
 
 FILE = "submission.csv"
@@ -60,15 +60,6 @@ class KaggleRle:
     def write(self, folder: Path) -> Path:
         """Write submission.csv; its path."""
         return write_submission(folder / FILE, self.rows)
-
-
-def image_name(path: PurePath) -> str:
-    """An image's name by its file's: without the ending of an image, but with any other.
-
-    >>> image_name(PurePath("test/7.tif")), image_name(PurePath("s.1"))
-    ('7', 's.1')
-    """
-    return stem(path) if readable(path.name) else path.name
 
 
 def _check_unique(cases: Sequence[Case]) -> None:

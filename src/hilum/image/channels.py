@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from hilum.image.spacing import Spacing
 
+TURNED = "turned as its orientation tag says"
+TURNED_ASIDE = "turned to its side as its orientation tag says"
+
 
 def channel_first(array: NDArray[Any]) -> NDArray[Any]:
     """A contiguous (C, Y, X) of an array (Y, X) or (Y, X, C).
@@ -61,6 +64,11 @@ def orient(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation in (2, 3, 6, 7):
         array = array[..., ::-1]
     return np.ascontiguousarray(array)
+
+
+def turned_note(orientation: int) -> str:
+    """The note on an image that `orient` turned: TURNED_ASIDE where Y and X changed places, else TURNED."""
+    return TURNED_ASIDE if orientation > 4 else TURNED
 
 
 def turned(spacing: Spacing, orientation: int) -> Spacing:

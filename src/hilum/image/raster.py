@@ -21,7 +21,7 @@ from PIL.JpegImagePlugin import jpeg_factory
 from PIL.PngImagePlugin import PngImageFile
 
 from hilum.errors import ImageError
-from hilum.image.channels import channel_first, drop_alpha, orient, turned
+from hilum.image.channels import channel_first, drop_alpha, orient, turned, turned_note
 from hilum.image.exif import orientation_of
 from hilum.image.image import Image
 from hilum.image.limits import check_index, check_no_entry, check_size, decoding
@@ -81,7 +81,7 @@ def _read(kind: str, plugin: Callable[..., Any], path: Path, entry: str | None, 
         )
         array, palette, more = _deep_pixels(path) if opened.deep else _pixels(picture)
     if orientation > 1:
-        notes += ("turned as its orientation tag says",)
+        notes += (turned_note(orientation),)
         array, spacing = orient(array, orientation), turned(spacing, orientation)
     return Image(array, spacing, path, palette, notes=notes + more)
 

@@ -108,7 +108,7 @@ def parse_spacing(text: str, ndim: int = 2) -> Spacing:
     """
     if re.search(r"\d,\d", text):
         one, several = text.strip().replace(",", "."), text.strip().replace(",", "x")
-        advice = one if "x" in text else f"{one}, or {several} for several sizes"
+        advice = one if "x" in text or re.match(r"\s*0+,", text) else f"{one}, or {several} for several sizes"
         raise ImageError(f"spacing {text!r} has a comma: write {advice}")
     match = re.fullmatch(r"\s*([\d.eE+-]+(?:\s*[x,]\s*[\d.eE+-]+)*)\s*([a-zµμ]+)\s*", text)
     try:

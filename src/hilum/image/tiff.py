@@ -17,11 +17,11 @@ import tifffile
 from numpy.typing import NDArray
 
 from hilum.errors import ImageError
-from hilum.image.channels import orient, turned
+from hilum.image.channels import orient, turned, turned_note
 from hilum.image.image import Image
 from hilum.image.limits import check_index, check_no_entry, check_size, decoding, shown
 from hilum.image.readers import Header, Reader
-from hilum.image.tiff_colours import PALETTE, YCBCR, channels_of, stored_orientation, to_colours
+from hilum.image.tiff_colours import CHANNELS, PALETTE, YCBCR, channels_of, stored_orientation, to_colours
 from hilum.image.tiff_directories import check_directories, is_tiff
 from hilum.image.tiff_spacing import read_spacing
 
@@ -79,8 +79,9 @@ def _read(path: Path, entry: str | None, index: int | None, mask: bool = False) 
         spacing, spaced = read_spacing(tif, page, array.ndim == 4)
         orientation = stored_orientation(page)
         notes += coloured + spaced + _left_out(tif, series)
+        notes += (CHANNELS,) if mask and "C" in axes.letters and page.photometric in (0, 1) else ()
     if orientation > 1:
-        notes += ("turned as its orientation tag says",)
+        notes += (turned_note(orientation),)
         array, spacing = orient(array, orientation), turned(spacing, orientation)
     return Image(array, spacing, path, palette, notes=notes)
 

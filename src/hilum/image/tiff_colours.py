@@ -24,6 +24,7 @@ FOURTH_LEFT_OUT = (
     "CYX (tifffile: photometric='minisblack', metadata={'axes': 'CYX'})"
 )
 INVERTED = "white was stored as 0 and was inverted"
+CHANNELS = "its planes are stated as channels, not as red, green and blue"
 
 Pixels = tuple[NDArray[Any], NDArray[np.uint8] | None, tuple[str, ...]]
 

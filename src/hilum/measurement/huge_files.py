@@ -23,7 +23,6 @@ from hilum.measurement.stitching import Stitcher
 from hilum.measurement.table import rows_of
 from hilum.study.coding import (
     Coding,
-    are_flat,
     coding_of_values,
     gather,
     inversion_warning,
@@ -54,7 +53,7 @@ def find_huge_coding(files: Sequence[Path]) -> Coding:
     for words in inversion_warning([file for file in counted if _is_inverted(file)]):
         log.warning("%s", words)
     return coding_of_values(
-        gather(counted.values()), lambda: are_flat(part for file in counted for part in _parts(file))
+        gather(counted.values()), lambda: (part for file in counted for part in _parts(file))
     )
 
 

@@ -24,6 +24,8 @@ NETWORKS = {
     "medical-256-2018": "hilum.models.medical_256:Medical256",
     "xray-cnn-2020": "hilum.models.xray_cnn:XrayCnn",
 }
+# They answer once for a whole image; all others for each pixel.
+OF_WHOLE_IMAGES = frozenset({"resnet", "xray-cnn-2020"})
 LARGEST_SETTING = 100_000
 LONGEST_SETTING = 64
 _CHANNELS = ("in_channels", "out_channels")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from hilum.errors import PlanError
+from hilum.models.registry import NETWORKS, OF_WHOLE_IMAGES
 from hilum.planning.draft import Draft
 from hilum.planning.fingerprint import Fingerprint
 from hilum.planning.plan import Plan
+from hilum.study.depth import mixed_depth
+from hilum.study.looked_for import looked_for_findings
 from hilum.study.names import listed
 from hilum.study.study import Study
 
@@ -37,6 +41,43 @@ def check_study(plan: Plan, study: Study, task: str, planned: Sequence[str]) -> 
         )
 
 
+def check_network(plan: Plan, root: Path) -> None:
+    """Raise PlanError where the network or the loss of a plan answers another question than its task asks."""
+    labels = plan.task == "classify"
+    fitting = [name for name in NETWORKS if (name in OF_WHOLE_IMAGES) == labels]
+    recipe = "" if plan.recipe == "planned" else f" or leave --recipe {plan.recipe} out,"
+    if plan.model.name in NETWORKS and plan.model.name not in fitting:
+        raise PlanError(
+            f"model.name = {plan.model.name}: answers {'pixel by pixel' if labels else 'for whole images'}, "
+            f"and {root} is annotated for {plan.task};{recipe} choose one of {', '.join(fitting)}"
+        )
+    if labels and "dice" in plan.training.loss:
+        raise PlanError(
+            f"training.loss = {plan.training.loss}: is for masks, and {root} is annotated for {plan.task};"
+            f"{recipe} say --set training.loss=entropy"
+        )
+
+
+def check_decisions(plan: Plan, planned: Sequence[str]) -> None:
+    """Raise PlanError for rules that nothing is decided by, and for some of several exclusive classes.
+
+    `planned` are all outputs that the study is annotated for.
+    """
+    rules = {"min_sensitivity": plan.scoring.min_sensitivity, "cost": plan.scoring.cost}
+    exclusive = plan.task == "classify" and plan.model.activation == "softmax"
+    for key, value in rules.items():
+        if value is not None and (exclusive or plan.task != "classify"):
+            why = (
+                "the most probable class is called" if exclusive else f"it is for labels, not for {plan.task}"
+            )
+            raise PlanError(f"scoring.{key} = {value:g} does nothing here: {why}; leave it out")
+    if exclusive and set(plan.data.outputs) != set(planned):
+        raise PlanError(
+            f"data.outputs = {plan.data.outputs}: these classes exclude each other, so all of them are "
+            f"wanted ({listed(planned, 20)}); for some alone say --set model.activation=sigmoid"
+        )
+
+
 def check_line(plan: Plan, line: Draft, steps: int | None, folds: int) -> None:
     """Raise PlanError where what `--set` says on the `line` cannot count beside other wishes.
 
@@ -51,12 +92,42 @@ def check_line(plan: Plan, line: Draft, steps: int | None, folds: int) -> None:
             f"training.epochs = {plan.training.epochs:g} beside {plan.training.steps} steps: steps are taken "
             "as they are, and epochs bound those that fit into the time; say one of both"
         )
+    if line.get("data.window") and plan.data.normalise != "window":
+        raise PlanError(
+            f"data.window = {plan.data.window} does nothing beside data.normalise = {plan.data.normalise}; "
+            "say --set data.normalise=window, too"
+        )
     factor, size = plan.data.downsample, plan.data.size
     if size and factor > 1 and line.get("data.downsample"):
         smaller = [max(1, side // factor) for side in size]
         raise PlanError(
             f"data.downsample = {factor} does nothing beside data.size = {size}, which every image is "
             f"resized to; say --set data.size=[{smaller[0]},{smaller[1]}]"
+        )
+
+
+def tell_looked_for(plan: Plan, study: Study) -> None:
+    """Tell which of two classes was taken for what is looked for, as a warning where no word told it."""
+    for finding in looked_for_findings(study) if len(plan.data.outputs) == 1 else ():
+        logger.log(logging.WARNING if finding.severity == "warning" else logging.INFO, finding.message)
+
+
+def check_depth(plan: Plan, print_: Fingerprint) -> None:
+    """Raise PlanError where images of different bit depth would share the study's mean and spread."""
+    words = mixed_depth(print_.tops)
+    if words and plan.data.normalise == "study" and not plan.data.flatten_light:
+        raise PlanError(
+            f"data.normalise = study: the images are of different bit depth ({words}), so their mean and "
+            "spread fit none; convert all to one type, or say --set data.normalise=channel"
+        )
+
+
+def check_flips(plan: Plan, print_: Fingerprint) -> None:
+    """Raise PlanError where flat images are to be mirrored in depth."""
+    flips = plan.training.augmentation.flip
+    if "z" in flips and len(print_.median_shape) == 2:
+        raise PlanError(
+            f"training.augmentation.flip = {flips}: z does nothing, as the images are flat; choose from x, y"
         )
 
 

@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from hilum.errors import StudyError
 from hilum.image.illumination import coarse_light, evenly_lit, fall_off
 from hilum.image.spacing import Spacing
+from hilum.study.depth import highest_by_type
+from hilum.study.magnification import micrometres
 from hilum.study.masks import read_case_image, read_masks
 from hilum.study.study import Case, Study
 
@@ -32,7 +34,8 @@ class Fingerprint:
     of the masks where it is lower: the uneven light of a microscope makes photographs alike.
     `mirror_x` and `mirror_y` say how much the mean image looks mirrored.
     `uneven_light` is how far the background light of bright-field colour images falls off, `flat_mean`
-    and `flat_std` what remains once it is divided out.
+    and `flat_std` what remains once it is divided out. `tops` is the highest value of each type of pixels,
+    `pixel_um` the smallest and largest pixel of flat images in µm, None where one does not say.
     """
 
     cases: int
@@ -57,6 +60,8 @@ class Fingerprint:
     pose: float = 0.0
     mirror_x: float = 0.0
     mirror_y: float = 0.0
+    tops: Mapping[str, float] = field(default_factory=dict)
+    pixel_um: tuple[float, float] | None = None
 
     @property
     def median_shape(self) -> tuple[int, ...]:
@@ -131,7 +136,15 @@ def take_fingerprint(study: Study) -> Fingerprint:
         pose=pose,
         mirror_x=mirror_x,
         mirror_y=mirror_y,
+        tops=highest_by_type((look.dtype, look.high) for look in looks),
+        pixel_um=_pixel_um(looks),
     )
+
+
+def _pixel_um(looks: Sequence[_Look]) -> tuple[float, float] | None:
+    sizes = [micrometres(look.spacing) for look in looks if len(look.shape) == 2]
+    known = [size for size in sizes if size]
+    return (min(known), max(known)) if known and len(known) == len(sizes) else None
 
 
 def spread(items: Sequence[Case], most: int) -> list[Case]:

@@ -17,7 +17,14 @@ class DataPlan(_Group):
     """What goes into the network and what comes out of it."""
 
     channels: int = Field(3, ge=1, le=64)
+    dtype: str | None = Field(None, description="how pixels of the study are stored, like uint8")
     outputs: list[str] = Field(default_factory=list, description="targets or classes, in network order")
+    pixel_um: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="smallest and largest pixel of the flat images of the study, in µm, where they say it",
+    )
     dims: Literal[2, 3] = 2
     neighbours: int = Field(0, ge=0, le=8, description="slices above and below taken as further channels")
     flatten_light: bool = Field(False, description="uneven light of a microscope is divided out")
@@ -176,6 +183,14 @@ class ScoringPlan(_Group):
     bootstrap: int = Field(1000, ge=0, le=100_000)
     min_sensitivity: float | None = Field(None, gt=0, le=1)
     cost: float | None = Field(None, gt=0, description="of a missed positive, in false alarms")
+
+    @field_validator("threshold")
+    @classmethod
+    def _probability(cls, threshold: float | str) -> float | str:
+        """Thresholds are probabilities: beyond 0 to 1 all would count, or nothing."""
+        if not isinstance(threshold, str) and not 0 <= threshold <= 1:
+            raise ValueError("a threshold is a probability, 0 to 1, or fit or image")
+        return threshold
 
 
 class DetectionPlan(_Group):

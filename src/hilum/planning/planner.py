@@ -9,7 +9,16 @@ from pathlib import Path
 
 from hilum import tasks
 from hilum.errors import PlanError
-from hilum.planning.checks import check_line, check_study, warn_of_crops
+from hilum.planning.checks import (
+    check_decisions,
+    check_depth,
+    check_flips,
+    check_line,
+    check_network,
+    check_study,
+    tell_looked_for,
+    warn_of_crops,
+)
 from hilum.planning.device import find_device
 from hilum.planning.document import apply_file
 from hilum.planning.draft import Draft, apply_settings, flat, validated
@@ -88,8 +97,14 @@ def make_plan(study: Study, wishes: Wishes, folds: int, folds_reason: str) -> Pl
     fill_normalisation(draft, fingerprint, planned)
     plan = draft.plan()
     check_study(plan, study, task.name, planned["data.outputs"])
+    check_network(plan, study.root)
+    check_decisions(plan, planned["data.outputs"])
     check_line(plan, _set(wishes), wishes.steps, folds)
+    check_depth(plan, fingerprint)
+    check_flips(plan, fingerprint)
     warn_of_crops(plan, fingerprint)
+    if plan.data.outputs == planned["data.outputs"]:
+        tell_looked_for(plan, study)
     return Planned(plan, fingerprint, task.name)
 
 

@@ -39,6 +39,10 @@ def plan_data(draft: Draft, print_: Fingerprint, outputs: tuple[str, ...], folds
         draft.set("data.channels", 1, f"{print_.dtype} images of 3 channels that are all the same grey")
     else:
         draft.set("data.channels", print_.channels, f"{print_.dtype} images of {print_.channels} channel(s)")
+    draft.set("data.dtype", print_.dtype, "images of another bit depth are refused where one scale is shared")
+    if print_.pixel_um:
+        sizes = [float(f"{size:.6g}") for size in print_.pixel_um]
+        draft.set("data.pixel_um", sizes, "images of another magnification are told of in predicting")
     draft.set("data.outputs", list(outputs), "in the study's order")
     draft.set("data.folds", folds, reason)
     plan_normalisation(draft, print_)

@@ -178,6 +178,12 @@ def _quality_table(targets: Mapping[str, Row]) -> list[Table]:
         "tables. Masks foretold below a half, or worse than usual by more than the usual error, have the "
         'quality "check".'
     )
+    blind = [str(row[0]) for row in rows if not numbers.number(row[3]) > 0]
+    if blind:
+        note += (
+            f" Of {', '.join(blind)} nothing is foretold: the rank correlation is not above 0, so no mask is "
+            'called "good".'
+        )
     digits = tuple((name, 3) for name in columns[2:])
     return [Table(columns, tuple(rows), "Foretold Dice", note, digits)]
 

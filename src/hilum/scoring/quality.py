@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 FEWEST, MANY = 8, 60
 HALF = 0.5
 KNOTS = 21
-GOOD, CHECK, EMPTY = "good", "check", "empty"
+GOOD, CHECK, EMPTY, UNKNOWN = "good", "check", "empty", ""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,15 @@ class QualityFit:
         return self.judged(float(np.interp(expected, self.expected, self.dice)))
 
     def judged(self, dice: float) -> Foretold:
-        """A foretold Dice with its error and its word."""
-        return Foretold(dice, self.error, CHECK if dice < max(HALF, self.typical - self.error) else GOOD)
+        """A foretold Dice with its error and its word.
+
+        None is called good or worse than usual where what is foretold does not rank masks out of fold.
+        """
+        if dice < HALF:
+            return Foretold(dice, self.error, CHECK)
+        if not self.rank_correlation > 0:
+            return Foretold(dice, self.error, UNKNOWN)
+        return Foretold(dice, self.error, CHECK if dice < self.typical - self.error else GOOD)
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as `read_quality` takes it."""

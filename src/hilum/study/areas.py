@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
+from hilum.image.channels import TURNED, TURNED_ASIDE
+from hilum.image.readers import read_mask
 from hilum.study.colours import colour_name
 from hilum.study.names import counted, listed
 from hilum.study.study import Case, Encoding, Finding, Study
@@ -24,7 +26,37 @@ def area_findings(study: Study, facts: Mapping[str, Facts]) -> tuple[Finding, ..
         findings += _empty(target, seen)
         findings += _rare(study, target, seen)
         findings += _nearly_all(target, seen)
-    return tuple(findings)
+    return (*findings, *_turned_alone(study, facts))
+
+
+def _turned_alone(study: Study, facts: Mapping[str, Facts]) -> tuple[Finding, ...]:
+    """A warning of images turned by their tag whose masks have none, where their size does not tell."""
+    names = tuple(
+        case.name
+        for case in study.cases
+        if case.name in facts and _may_lie_otherwise(facts[case.name]) and _untagged(case)
+    )
+    if not names:
+        return ()
+    words = (
+        f"{counted(len(names), 'image')} turned as the orientation tag says, with a mask that has no such "
+        f"tag: {listed(names)}; where a mask was drawn on the image as it is stored, it lies wrongly: look "
+        "at one, and save such images turned and without the tag"
+    )
+    return (Finding("warning", words, names),)
+
+
+def _may_lie_otherwise(fact: Facts) -> bool:
+    """Whether a mask of the stored image has the size of the turned one, too."""
+    return TURNED in fact.notes or (TURNED_ASIDE in fact.notes and fact.shape[-2] == fact.shape[-1])
+
+
+def _untagged(case: Case) -> bool:
+    sources = (source for mask in case.masks.values() for source in mask.sources)
+    return any(
+        {TURNED, TURNED_ASIDE}.isdisjoint(read_mask(source.path, source.entry, source.index).notes)
+        for source in sources
+    )
 
 
 def _empty(target: str, seen: Mapping[str, Facts]) -> tuple[Finding, ...]:

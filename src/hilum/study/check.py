@@ -16,6 +16,7 @@ from hilum.image.tiff_colours import FOURTH_LEFT_OUT
 from hilum.study.areas import area_findings
 from hilum.study.masks import fitted_spacing, misfit
 from hilum.study.names import counted, listed
+from hilum.study.splits import split_groups
 from hilum.study.study import Case, Finding, Source, Study
 from hilum.study.survey import Facts, check_marks_inside, check_names, survey_study
 
@@ -103,7 +104,20 @@ def class_findings(study: Study) -> tuple[Finding, ...]:
                 f"{f' ({listed(few)})' if few else ''}{f'; did you mean {meant}?' if meant else ''}"
             )
             findings.append(Finding("error", words, few if not sign else ()))
+        elif has and _only_in_test(study, has):
+            words = (
+                f"class {name}: all of its {counted(len(has), 'image')} lie in test/, none to train on "
+                f"({listed(has)}); move some to train/, or images without a class out of the study's folder"
+            )
+            findings.append(Finding("error", words, has))
     return tuple(findings)
+
+
+def _only_in_test(study: Study, names: Sequence[str]) -> bool:
+    """Whether these cases are all of the given test set, where another split is to train on and is kept."""
+    if "train" not in {case.split for case in study.cases} or split_groups(study):
+        return False
+    return {study.by_name[name].split for name in names} == {"test"}
 
 
 def _having(study: Study, name: str, value: float) -> tuple[str, ...]:

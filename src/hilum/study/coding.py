@@ -28,17 +28,19 @@ from hilum.study.colours import (
     is_coloured,
     merge_near,
 )
+from hilum.study.flat import are_flat, values_between
 from hilum.study.inside import luminance, read_channels, settled
 from hilum.study.names import listed
+from hilum.study.palettes import Used, by_colour, palette_warning, used_colours
 from hilum.study.study import Encoding, Source
 
 SAMPLE = 24
 _EVERY = 3000
 _RINGING = 0.97
-_FLAT = 0.6
 _AT_ENDS = 0.6
-_BLACK = 16
 _FULL = {1.0, 255.0, 65535.0}
+# What gives the pixels (..., Y, X) of a sample of masks, for those questions that values leave open.
+Masks = Callable[[], Iterable[NDArray[Any]]]
 _log = logging.getLogger(__name__)
 
 
@@ -99,20 +101,23 @@ def _coding_of_files(sources: Sequence[Source], images: Sequence[Image]) -> Codi
     """The coding of mask files, of which some were opened already."""
     palette = any(image.palette is not None and not _grey_ramp(image.palette) for image in images)
     opened = _indices
+    warnings: tuple[str, ...] = ()
     if palette:
-        values, elsewhere = _palette_values(_opened(sources, _indices))
-        if not elsewhere:
-            return _index_coding(values, True, lambda: values, lambda: _flat(images))
-        # Black, which is outside, is not index 0 in every file: the colours say what is what.
+        values, used = _palette_values(_opened(sources, _indices))
+        warnings = palette_warning(used)
+        if not by_colour(used):
+            coding = _index_coding(values, True, lambda: values, lambda: _planes(images))
+            return replace(coding, warnings=coding.warnings + warnings)
         opened, images = _expanded_palette, list(map(expand_palette, images))
     if any(map(is_coloured, images)):
-        return _colour_coding(_opened(sources, opened), images)
+        coding = _colour_coding(_opened(sources, opened), images)
+        return replace(coding, warnings=coding.warnings + warnings)
     values = gather(map(_values, images))
     return _index_coding(
         values,
         False,
         lambda: gather(map(_values, _opened(sources, opened))),
-        lambda: _flat(images),
+        lambda: _planes(images),
     )
 
 
@@ -121,8 +126,8 @@ def _opened(sources: Sequence[Source], opened: Callable[[Source], Image | None])
     return (image for image in map(opened, sources[:_EVERY]) if image is not None)
 
 
-def _flat(images: Sequence[Image]) -> bool:
-    return are_flat(image.array[0] for image in images)
+def _planes(images: Sequence[Image]) -> Iterator[NDArray[Any]]:
+    return (image.array[0] if image.channels < 3 else luminance(image) for image in images)
 
 
 def inversion_warning(found: Sequence[Path]) -> tuple[str, ...]:
@@ -145,14 +150,15 @@ def _left_out(sources: Sequence[Source], coding: Coding) -> tuple[str, ...]:
     )
 
 
-def _palette_values(images: Iterable[Image]) -> tuple[Values, bool]:
-    """Indices with the number of their pixels, and whether in any file black is another index than 0."""
+def _palette_values(images: Iterable[Image]) -> tuple[Values, list[Used]]:
+    """Indices with the number of their pixels, and the colours of those that each file uses."""
     every: list[Counter[float]] = []
-    elsewhere = False
+    used: list[Used] = []
     for image in images:
         every.append(_values(image))
-        elsewhere |= image.palette is not None and _is_elsewhere(image.palette, every[-1])
-    return gather(every), elsewhere
+        if image.palette is not None:
+            used.append(used_colours(image.path, image.palette, every[-1]))
+    return gather(every), used
 
 
 def gather(files: Iterable[Counter[float]]) -> Values:
@@ -165,31 +171,22 @@ def gather(files: Iterable[Counter[float]]) -> Values:
     return Values(counts, alone)
 
 
-def _is_elsewhere(palette: NDArray[np.uint8], values: Iterable[float]) -> bool:
-    """Whether black is used under another index than 0 alone."""
-    dark = {int(index) for index in np.flatnonzero((palette <= _BLACK).all(axis=1))}
-    return bool(used := dark.intersection(map(int, values))) and 0 not in used
-
-
-def coding_of_values(values: Values, flat: Callable[[], bool]) -> Coding:
-    """How grey masks with these values are coded.
-
-    `flat` is asked, where values leave it open, whether the masks `are_flat`.
-    """
-    return _index_coding(values, False, lambda: values, flat)
+def coding_of_values(values: Values, masks: Masks) -> Coding:
+    """How grey masks with these values are coded; `masks` are looked at where values leave it open."""
+    return _index_coding(values, False, lambda: values, masks)
 
 
 def _index_coding(
     sample: Values,
     palette: bool,
     collect: Callable[[], Values],
-    flat: Callable[[], bool],
+    masks: Masks,
 ) -> Coding:
-    """Coding of grey or palette values from a sample; `collect` looks at every file, `flat` at neighbours."""
+    """Coding of grey or palette values from a sample; `collect` looks at every file, `masks` has pixels."""
     inside = sample.inside
     whole = all(float(value).is_integer() and value > 0 for value in inside)
     if len(inside) > FEW or not whole:
-        return _threshold_coding(sample.counts, flat)
+        return _threshold_coding(sample.counts, masks)
     every = collect()
     if every.alone and len(every.inside) > 1 and _FULL.issuperset(every.inside):
         return Coding((("", _any_of(every.inside, palette)),))
@@ -197,7 +194,7 @@ def _index_coding(
         return Coding((("", Encoding("threshold", 127.0)),))
     inside = every.inside
     if len(inside) > FEW or (not palette and _ringing(sample.counts)):
-        return _threshold_coding(sample.counts, flat)
+        return _threshold_coding(sample.counts, masks)
     if len(inside) > 1 and (palette or inside[-1] != 1):
         return Coding(tuple((f"index-{value:g}", Encoding("index", value)) for value in inside))
     if palette and inside:
@@ -217,10 +214,10 @@ def _between(high: float) -> Encoding:
     return Encoding("threshold", float(high // 2) if high > 1 and float(high).is_integer() else high / 2)
 
 
-def _threshold_coding(values: Counter[float], flat: Callable[[], bool]) -> Coding:
+def _threshold_coding(values: Counter[float], masks: Masks) -> Coding:
     """Many values: 0 and the highest with ringing between, numbered objects, or no mask at all."""
     high = max(values)
-    if _numbers_objects(values, flat):
+    if _numbers_objects(values, masks):
         doubt = f"{len(values) - 1} values up to {high:g}: taken as numbered objects of one target"
         return Coding((("", Encoding("threshold", 0.5)),), doubt, numbered=True)
     if high > 1 and high <= 255:
@@ -234,10 +231,21 @@ def _threshold_coding(values: Counter[float], flat: Callable[[], bool]) -> Codin
             f"Taken as inside above {_between(high).value:g}"
         )
     )
-    return Coding((("", _between(high)),), doubt)
+    limit = _between(high)
+    warnings = tuple(_third_value(value, limit) for value in values_between(masks(), high))
+    return Coding((("", limit),), doubt, warnings=warnings)
 
 
-def _numbers_objects(values: Counter[float], flat: Callable[[], bool]) -> bool:
+def _third_value(value: float, limit: Encoding) -> str:
+    side = "inside" if value > limit.value else "outside"
+    return (
+        f"areas of a grey near {value:g} lie between black and white and are read as {side} (inside is above "
+        f"{limit.value:g}); if they are a class of their own, export the masks as PNG or TIFF with one value "
+        "a class, and resize them by nearest neighbour"
+    )
+
+
+def _numbers_objects(values: Counter[float], masks: Masks) -> bool:
     """Whether values are the numbers of objects and not shades: whole, not massed near both ends.
 
     Up to 255 shades of soft masks and probabilities look alike; there neighbours must mostly be equal.
@@ -246,18 +254,9 @@ def _numbers_objects(values: Counter[float], flat: Callable[[], bool]) -> bool:
     if not all(float(value).is_integer() and value >= 0 for value in values) or _ringing(values):
         return False
     inside = Counter({value: number for value, number in values.items() if value > 0})
-    return high > 255 or (_end_share(inside, high) < _AT_ENDS and len(inside) >= high / 2 and flat())
-
-
-def are_flat(masks: Iterable[NDArray[Any]]) -> bool:
-    """Whether of the pixels (..., Y, X) above 0 most have a neighbour along x of the same value."""
-    pairs = equal = 0
-    for mask in masks:
-        left, right = mask[..., :-1], mask[..., 1:]
-        both = (left > 0) & (right > 0)
-        pairs += int(np.count_nonzero(both))
-        equal += int(np.count_nonzero(both & (left == right)))
-    return equal >= _FLAT * pairs > 0
+    return high > 255 or (
+        _end_share(inside, high) < _AT_ENDS and len(inside) >= high / 2 and are_flat(masks())
+    )
 
 
 def _ringing(values: Counter[float]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hilum.errors import StudyError
+from hilum.study.name_words import IMAGE, MAGNIFIED, PART, ROUND, SLIDE, TIME, WHO
 from hilum.study.names import (
     counted,
     is_image_word,
@@ -30,17 +31,27 @@ _NUMBER = re.compile(r"^(\d+)[-_ ]")
 # Possessive: a run of letters is taken whole, or a name of many letters would take for ever.
 _TOKEN = re.compile(r"^((?:[^\W\d_]++[-_ ]?)+\d+)[-_ ]")
 _FOLDER = re.compile(r"[^\W\d_]*[-_ ]?\d+[^/]*|[^/]*\d+$")
-# Folders numbered by time or by chance: the same animals lie in all of them.
-_ROUND = re.compile(
-    r"(?:hour|day|week|month|year|visit|session|time[-_ ]?point|time|tp|fold|batch|part|set)s?[-_ ]?\d+",
-    re.IGNORECASE,
+_END = r"(?:[-_ ]|$)"
+# The same patient comes frame after frame, animal week after week: what comes after says whose image it is.
+# A bare number before a slide may be the patient's; a letter and a small number may be a place.
+_LATER = tuple(
+    (f"the part of the file name after the {words} is the group", re.compile(pattern, re.IGNORECASE))
+    for words, pattern in (
+        ("number, week or frame", rf"^(?:(?:{PART}|{TIME}|{IMAGE}|\d+)[-_ ])++({WHO}){_END}"),
+        ("image or tile", rf"^(?:(?:{PART}|{IMAGE})[-_ ])++({SLIDE}){_END}"),
+        (
+            "tile, frame or copy",
+            rf"^(?:{PART}[-_ ])++"
+            rf"((?!{PART}|{TIME})(?:[^\W\d_]{{2,}}+[-_ ]?\d+|[^\W\d_xyztrc]\d{{3,}})){_END}",
+        ),
+        (
+            "week, day or batch",
+            rf"^(?:{TIME}[-_ ])++((?!{IMAGE}|{PART}|[ptz][-_ ]?\d)(?:[^\W\d_]++[-_ ]?)+\d+)[-_ ]",
+        ),
+    )
 )
-# The same animal is imaged week after week: what comes after the week is whose image it is.
-_LATER = re.compile(
-    rf"^(?:(?:{_ROUND.pattern})[-_ ])++"
-    r"((?!(?:im|img|image|slice|frame|field|fov|view|scan|[ptz])[-_ ]?\d)(?:[^\W\d_]++[-_ ]?)+\d+)[-_ ]",
-    re.IGNORECASE,
-)
+_ANYWHERE = re.compile(rf"(?<![^\W_])({WHO}){_END}", re.IGNORECASE)
+_HEAD = re.compile(r"^(?:[^\W\d_]++[-_ ]?)*\d+[-_ ]")
 # A guess that fits so many names is taken, and one that fits as many as this is told of.
 _MOSTLY = 0.8
 _NEAR = 0.5
@@ -174,7 +185,7 @@ def _taken(study: Study, guess: _Guess) -> Study:
         study,
         cases=cases,
         grouping=f"guessed: {words} ({example}); {_WRONG}",
-        findings=(*study.findings, *_odd(study, guess)),
+        findings=(*study.findings, *_odd(study, guess), *_parted(cases)),
     )
 
 
@@ -188,6 +199,24 @@ def _odd(study: Study, guess: _Guess) -> tuple[Finding, ...]:
         f"{listed(odd)}; rename such files as the others, or say --group-by REGEX"
     )
     return (Finding("warning", words, odd),)
+
+
+def _parted(cases: Sequence[Case]) -> tuple[Finding, ...]:
+    """A warning of patients or animals that the names of several guessed groups hold."""
+    groups: dict[str, dict[str, None]] = {}
+    for case in cases:
+        for who in _ANYWHERE.findall(case.name.rpartition("/")[2]):
+            groups.setdefault(who.casefold(), {})[case.group] = None
+    parted = [who for who, among in groups.items() if len(among) > 1]
+    if not parted:
+        return ()
+    first = parted[0]
+    words = (
+        f"groups: {listed(parted, 3)} {'is' if len(parted) == 1 else 'are'} in the names of several guessed "
+        f"groups (such as {listed(groups[first], 3)}), and may lie on both sides of a fold: if these are the "
+        "same patient or animal, say --group-by REGEX"
+    )
+    return (Finding("warning", words),)
 
 
 def _near(study: Study, guesses: Sequence[_Guess]) -> tuple[Finding, ...]:
@@ -223,10 +252,30 @@ def _guesses(study: Study) -> Iterator[_Guess]:
     yield _matching("the patient's number in the file name is the group", 1, _KERMANY, whole)
     yield from _numbered_folders(study, whole)
     yield from plain if anew else ()
-    yield _matching("the leading number of the file name is the group", 1, _NUMBER, stems)
-    yield _matching("the part of the file name after the week, day or batch is the group", 2, _LATER, stems)
-    yield _matching("the first part of the file name is the group", 2, _TOKEN, stems)
+    # What all names begin with tells nobody from another.
+    yield from (guess for guess in _named(_without_head(stems), "next", 2) if guess.fits(1))
+    yield from _named(stems, "first", 1)
     yield from () if anew else plain
+
+
+def _named(stems: Sequence[str], first: str, least: int) -> Iterator[_Guess]:
+    """Guesses from the names of files: whom they name after numbers of frames, else their first part."""
+    for words, pattern in _LATER:
+        yield _matching(words, 2, pattern, stems)
+    number = "leading" if first == "first" else first
+    yield _matching(f"the {number} number of the file name is the group", least, _NUMBER, stems)
+    yield _matching(f"the {first} part of the file name is the group", 2, _TOKEN, stems)
+
+
+def _without_head(stems: Sequence[str]) -> list[str]:
+    """The names without the numbered parts that all of them begin with; none where there are no such."""
+    rests = list(stems)
+    while len(heads := {match[0] if (match := _HEAD.match(rest)) else "" for rest in rests}) == 1:
+        head = heads.pop()
+        if not head:
+            break
+        rests = [rest.removeprefix(head) for rest in rests]
+    return rests if rests != list(stems) else []
 
 
 def _matching(words: str, least: int, pattern: re.Pattern[str], names: Sequence[str]) -> _Guess:
@@ -249,7 +298,8 @@ def _numbered_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
 
 
 def _is_numbered(folder: str) -> bool:
-    return bool(_FOLDER.fullmatch(folder)) and not _ROUND.fullmatch(folder)
+    elsewhere = ROUND.fullmatch(folder) or MAGNIFIED.fullmatch(folder)
+    return bool(_FOLDER.fullmatch(folder)) and not elsewhere
 
 
 def _plain_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
@@ -272,7 +322,7 @@ def _plain_folders(study: Study, paths: Sequence[str]) -> Iterator[_Guess]:
 def _says(folder: str, known: Collection[str]) -> bool:
     """Whether a folder is named for a split, a class, a target, a time, images or masks, and for nobody."""
     plain = without_scale(folder).lower()
-    kind = _KINDS.fullmatch(plain) or _ROUND.fullmatch(plain)
+    kind = _KINDS.fullmatch(plain) or ROUND.fullmatch(plain) or MAGNIFIED.fullmatch(plain)
     words = plain in known or kind is not None or split_word(plain) is not None
     return words or is_image_word(plain) or is_mask_word(plain) or without_mask_suffix(plain) is not None
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hilum.errors import ImageError, StudyError
 from hilum.image.image import Image
 from hilum.image.readers import expand_palette, read_mask
+from hilum.image.tiff_colours import CHANNELS
 from hilum.study.colours import COLOUR_TOLERANCE, colour_of
 from hilum.study.study import Encoding, Source
 
@@ -71,7 +72,8 @@ def read_channels(source: Source) -> Image:
     """
     image = read_mask(source.path, source.entry, source.index)
     array = image.array
-    if image.channels == 1 or _is_picture(array) or bool((array == array[:1]).all()):
+    picture = CHANNELS not in image.notes and _is_picture(array)
+    if image.channels == 1 or picture or bool((array == array[:1]).all()):
         return image
     raise ImageError(
         f"{source}: holds {image.channels} channels of {array.dtype} that differ and are no colours; a mask "

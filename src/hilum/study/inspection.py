@@ -13,6 +13,7 @@ import numpy as np
 
 from hilum.study.areas import area_findings
 from hilum.study.check import class_findings, group_findings
+from hilum.study.depth import depth_findings
 from hilum.study.duplicates import (
     Contradiction,
     Pair,
@@ -21,6 +22,8 @@ from hilum.study.duplicates import (
     find_contradictions,
     find_duplicates,
 )
+from hilum.study.looked_for import looked_for_findings
+from hilum.study.magnification import magnification_findings
 from hilum.study.marked import mark_findings, mark_lines, mark_summary
 from hilum.study.names import counted, listed, natural
 from hilum.study.open import SURVEYED_BYTES, total_bytes, understand
@@ -130,12 +133,15 @@ def inspect_study(study: Study, survey: Survey) -> Inspection:
         *survey.problems,
         *area_findings(study, facts),
         *class_findings(study),
+        *looked_for_findings(study),
         *group_findings(study),
         *imbalance_findings(study),
         *duplicate_findings(study, pairs),
         *contradiction_findings(contradictions),
         *shortcut_findings(shortcuts),
         *mark_findings(study, facts),
+        *depth_findings(facts),
+        *magnification_findings(facts),
         *_reader_notes(facts),
     )
     ordered = tuple(sorted(dict.fromkeys(findings), key=lambda finding: _SEVERITIES.index(finding.severity)))

@@ -1,10 +1,10 @@
-"""What lies in a folder, seen once: no hidden files, no symlink loops, in natural order."""
+"""What lies in a folder, seen once: no hidden files, no results of Hilum, no symlink loops, in order."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -15,14 +15,25 @@ from hilum.study.names import counted, is_image, listed, natural, suffix
 
 _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "__pycache__"})
 _LIMIT_FILES = 2_000_000
+# What Hilum writes itself into a folder below the images: a run, what it found, why it found it.
+_RUN = frozenset({"plan.yaml", "splits.json", "manifest.json"})
+_EXPLAINED = frozenset({"explain.html", "uncertainty.csv"})
+_TABLES = frozenset({"measurements.csv", "candidates.csv"})
+_DELIVERED = frozenset(
+    ["masks", "overlays", "probabilities", "evaluation", "geojson", "dicom-seg", "lungs", "candidates"]
+)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Files below `root`, as paths relative to it, in natural order."""
+    """Files below `root`, as paths relative to it, in natural order.
+
+    `results` are folders of what Hilum itself wrote there, whose files are not listed.
+    """
 
     root: Path
     files: tuple[PurePosixPath, ...]
+    results: tuple[PurePosixPath, ...] = ()
 
     @cached_property
     def images(self) -> tuple[PurePosixPath, ...]:
@@ -63,10 +74,13 @@ def list_folder(root: Path) -> Listing:
         )
     if root.is_file():
         return Listing(root.parent, (PurePosixPath(root.name),))
-    files = tuple(sorted(_walk(root), key=lambda path: [natural(part) for part in path.parts]))
+    results: list[PurePosixPath] = []
+    found = _walk(root, results.append)
+    files = tuple(sorted(found, key=lambda path: [natural(part) for part in path.parts]))
     if not files:
-        raise StudyError(f"{root}: the folder is empty; give the folder that holds images and annotations")
-    return _descended(Listing(root, files))
+        what = f"nothing but results of Hilum ({listed(results)})" if results else "the folder is empty"
+        raise StudyError(f"{root}: {what}; give the folder that holds images and annotations")
+    return _descended(Listing(root, files, tuple(sorted(results))))
 
 
 def list_with_zarrs(root: Path) -> tuple[Listing, list[Path]]:
@@ -90,15 +104,22 @@ def _descended(listing: Listing) -> Listing:
         if len(tops) != 1:
             break
         top = tops.pop()
-        listing = Listing(listing.root / top, tuple(path.relative_to(top) for path in listing.files))
+        files = tuple(path.relative_to(top) for path in listing.files)
+        inside = (path for path in listing.results if path.parts[0] == top)
+        listing = Listing(listing.root / top, files, tuple(path.relative_to(top) for path in inside))
     return listing
 
 
-def _walk(root: Path) -> Iterator[PurePosixPath]:
+def _walk(root: Path, leave: Callable[[PurePosixPath], None]) -> Iterator[PurePosixPath]:
+    """Files below a folder; folders below it that hold results of Hilum are given to `leave`."""
     seen = {_identity(root)}
     found = 0
     for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
         kept = [name for name in folders if _visible(name) and not name.lower().endswith(".zarr")]
+        if Path(folder) != root and _are_results(names, kept):
+            leave(PurePosixPath(Path(folder).relative_to(root).as_posix()))
+            folders.clear()
+            continue
         folders[:] = [name for name in kept if _first_visit(Path(folder) / name, seen)]
         for name in names:
             if _visible(name) and (Path(folder) / name).is_file():
@@ -106,6 +127,14 @@ def _walk(root: Path) -> Iterator[PurePosixPath]:
                 if found > _LIMIT_FILES:
                     raise StudyError(f"{root}: holds more than {_LIMIT_FILES:,} files; give a smaller folder")
                 yield PurePosixPath((Path(folder) / name).relative_to(root).as_posix())
+
+
+def _are_results(names: Collection[str], folders: Collection[str]) -> bool:
+    """Whether a folder is a run, a prediction or an explanation by Hilum, told by its files and folders."""
+    if _RUN.issubset(names) or _EXPLAINED.issubset(names):
+        return True
+    predicted = not _TABLES.isdisjoint(names) and {"masks", "overlays"}.intersection(folders)
+    return bool(predicted) and _DELIVERED.issuperset(folders)
 
 
 def _refuse(error: OSError) -> None:

@@ -9,8 +9,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.errors import StudyError
+from hilum.errors import ImageError, StudyError
 from hilum.image.alignment import Placed, difference, is_placed, turn_onto, turned
+from hilum.image.channels import TURNED_ASIDE
 from hilum.image.image import Image
 from hilum.image.readers import Header, probe, read_image
 from hilum.image.spacing import Spacing
@@ -123,7 +124,19 @@ def size_mismatch(case: Case, source: Source, image: Sequence[int], mask: Sequen
             f"{sizes}its pages were read as planes of a volume; if they are channels, write the image with "
             "axes CYX (tifffile: photometric='minisblack', metadata={'axes': 'CYX'})"
         )
+    if len(image) == 2 and tuple(mask) == tuple(reversed(image)) and _turned_aside(case.image):
+        return (
+            f"{sizes}the image was turned as its orientation tag says, the mask has no such tag; save the "
+            "image as it is stored without the tag, or turn the mask"
+        )
     return f"{sizes}a mask or channel needs the size of its image, so export it again"
+
+
+def _turned_aside(source: Source) -> bool:
+    try:
+        return TURNED_ASIDE in _read(source).notes
+    except ImageError:  # told of where the image itself is read
+        return False
 
 
 def _is_tiff(source: Source) -> bool:

@@ -75,7 +75,7 @@ _LONGEST = 200
 _DOUBLE = (".nii.gz", ".ome.tif", ".ome.tiff", ".tar.gz")
 _SCALE = re.compile(r"_\d*\.\d+$")
 _MASK_SUFFIX = re.compile(
-    r"[ _\-.](?:HC_Annotation|ground_?truth|segmentation|annotation|masks?|labels?|seg|gt|manual)"
+    r"[ _\-.](HC_Annotation|ground_?truth|segmentation|annotation|masks?|labels?|seg|gt|manual)"
     r"(?:[_\-]?\d+)?$",
     re.IGNORECASE,
 )
@@ -101,6 +101,15 @@ def stem(path: PurePath | str) -> str:
     """
     name = PurePath(path).name
     return name[: len(name) - len(suffix(path))]
+
+
+def image_name(path: PurePath) -> str:
+    """An image's name by its file's: without the ending of an image, but with any other, as UIDs have.
+
+    >>> image_name(PurePath("test/7.tif")), image_name(PurePath("s.1")), image_name(PurePath("2.25.71"))
+    ('7', 's.1', '2.25.71')
+    """
+    return stem(path) if readable(path.name) or suffix(path) == ".zarr" else path.name
 
 
 def is_image(path: PurePath) -> bool:
@@ -152,6 +161,16 @@ def without_mask_suffix(name: str) -> str | None:
     """
     match = _MASK_SUFFIX.search(name)
     return name[: match.start()] if match and match.start() else None
+
+
+def mask_suffix(name: str) -> str:
+    """The word in small letters by which a mask's stem ends as masks do, without its number; else "".
+
+    >>> mask_suffix("1_45_mask_2"), mask_suffix("1_45")
+    ('mask', '')
+    """
+    match = _MASK_SUFFIX.search(name)
+    return match[1].lower() if match and match.start() else ""
 
 
 def without_image_suffix(name: str) -> str:

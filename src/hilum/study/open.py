@@ -56,7 +56,16 @@ def understand(folder: Path | str, group_by: str | None = None) -> Study:
     study = recognise(listing)
     study = resolve_encodings(with_fields(assign_groups(study, group_by)))
     study = _real_splits(study)
-    return replace(study, findings=(*study.findings, *_unused(listing, study), *_shared_groups(study)))
+    found = (*_results(listing), *_unused(listing, study), *_shared_groups(study))
+    return replace(study, findings=(*study.findings, *found))
+
+
+def _results(listing: Listing) -> tuple[Finding, ...]:
+    """A note on folders of Hilum's own results, which are no images of the study."""
+    if not listing.results:
+        return ()
+    names = listed(f"{folder.as_posix()}/" for folder in listing.results)
+    return (Finding("note", f"results of Hilum, left out: {names}; give such a folder alone to look at it"),)
 
 
 def _real_splits(study: Study) -> Study:

@@ -25,6 +25,7 @@ from hilum.planning.draft import Draft
 from hilum.planning.fingerprint import Fingerprint
 from hilum.planning.plan import Plan
 from hilum.reporting.blocks import Headline, Section, headline
+from hilum.study.looked_for import ordered_classes
 from hilum.study.names import common_folder
 from hilum.study.study import Case, Study
 from hilum.study.survey import Facts
@@ -41,7 +42,6 @@ from hilum.tasks.decisions import (
     labels_for,
     labels_of,
     learn_decision,
-    ordered_classes,
     planned_outputs,
     rule_of,
 )

@@ -14,23 +14,12 @@ from hilum.errors import HilumError
 from hilum.planning.plan import Plan, ScoringPlan
 from hilum.scoring.calibration import apply_temperature, fit_temperature, logits_of
 from hilum.scoring.operating_point import OperatingPoint, at_threshold, operating_point
+from hilum.study.looked_for import ordered_classes
 from hilum.study.study import Case, Study
 
 Floats = NDArray[np.float64]
 RULES = ("youden", "min-sensitivity", "cost")
 _HALF = OperatingPoint("0.5: nothing was held out to choose on", 0.5, math.nan, math.nan, 0)
-_HEALTHY = (
-    "normal",
-    "negative",
-    "healthy",
-    "control",
-    "controls",
-    "none",
-    "absent",
-    "benign",
-    "no finding",
-    "0",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,17 +77,6 @@ def _point_from_json(content: Mapping[str, Any]) -> OperatingPoint:
     )
 
 
-def ordered_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """Two classes with the healthy one first, so that the last is what is looked for; others as they are.
-
-    >>> ordered_classes(["malignant", "normal or benign"])
-    ('normal or benign', 'malignant')
-    """
-    if len(classes) == 2 and _healthy(classes[1]) and not _healthy(classes[0]):
-        return classes[1], classes[0]
-    return tuple(classes)
-
-
 def planned_outputs(classes: Sequence[str], exclusive: bool) -> tuple[str, ...]:
     """What a network answers: of two classes that exclude each other the one looked for, else every class.
 
@@ -107,11 +85,6 @@ def planned_outputs(classes: Sequence[str], exclusive: bool) -> tuple[str, ...]:
     """
     ordered = ordered_classes(classes)
     return ordered[-1:] if exclusive and len(ordered) == 2 else ordered
-
-
-def _healthy(name: str) -> bool:
-    words = name.lower().replace("_", " ").replace("-", " ")
-    return words in _HEALTHY or words.startswith(("no ", "non ", "not ", "normal "))
 
 
 def class_names(plan: Plan, study: Study) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,10 +70,11 @@ def write_overlay(
 
 
 def area_text(row: Mapping[str, Any]) -> str:
-    """An area as the legend shows it: with its unit and the share of the image."""
+    """An area as the legend shows it: with its unit, and the share of the image where that is known."""
     area = float(row["volume"] if "volume" in row else row["area"])
     shown = f"{area:,.0f}" if area >= 1000 or area == int(area) else f"{area:,.4g}"
-    return f"{shown} {row['unit']} ({float(row['share_percent']):.1f} %)"
+    share = float(row["share_percent"])
+    return f"{shown} {row['unit']}" + ("" if math.isnan(share) else f" ({share:.1f} %)")
 
 
 def display_plane(image: Image, masks: Masks) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:

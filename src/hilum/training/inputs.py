@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,6 +19,7 @@ HASHED_BYTES = 64_000_000
 PARTS, PART_BYTES = 64, 1_000_000  # of larger files so many parts are read, the first and the last among them
 
 _Place = tuple[str | None, int | None]
+_Known = tuple[str, str | None, int | None]
 
 
 def check_same_inputs(run: Run, study: Study) -> None:
@@ -70,18 +71,23 @@ def input_hashes(study: Study) -> dict[str, str]:
 def trained_on(run: Run, cases: Sequence[Case]) -> tuple[str, ...]:
     """Names of the cases whose images a fold of a run was trained on, told by the bytes of their files."""
     trained = {name for index in run.trained_folds() for name in run.splits.folds[index].train}
-    places: dict[str, set[_Place]] = {}
+    known = known_as(run, cases)
+    return tuple(case.name for case in cases if known[case.name] & trained)
+
+
+def known_as(run: Run, cases: Sequence[Case]) -> dict[str, frozenset[str]]:
+    """Of each case the names that a run has for the same image, told by the bytes of its files."""
+    places: dict[str, set[tuple[str, _Place]]] = {}
     for case in run.study.cases:
-        if case.name in trained:
-            for path in with_data(case.image.path):
-                places.setdefault(_name(path, run.study), set()).add((case.image.entry, case.image.index))
-    known = {
-        (digest, *place)
-        for name, digest in run.manifest.get("inputs", {}).items()
-        for path in _owners(name)
-        for place in places.get(path, ())
-    }
-    return tuple(case.name for case in cases if known and _all_known(case, known))
+        for path in with_data(case.image.path):
+            place = case.image.entry, case.image.index
+            places.setdefault(_name(path, run.study), set()).add((case.name, place))
+    known: dict[_Known, set[str]] = {}
+    for name, digest in run.manifest.get("inputs", {}).items():
+        for owned in _owners(name):
+            for owner, place in places.get(owned, ()):
+                known.setdefault((digest, *place), set()).add(owner)
+    return {case.name: _names_in(known, case) if known else frozenset() for case in cases}
 
 
 def _owners(name: str) -> Iterator[str]:
@@ -91,10 +97,12 @@ def _owners(name: str) -> Iterator[str]:
     yield from (str(path.with_suffix(suffix)) for suffix in DETACHED if path.suffix not in ("", suffix))
 
 
-def _all_known(case: Case, known: Set[tuple[str, str | None, int | None]]) -> bool:
+def _names_in(known: Mapping[_Known, Set[str]], case: Case) -> frozenset[str]:
+    """Names under which all files of a case's image are known."""
     files = [path for path in files_of(replace(case, masks={}, channels=())) if path.is_file()]
     place = (case.image.entry, case.image.index)
-    return bool(files) and all((_digest(path), *place) in known for path in files)
+    found = [frozenset(known.get((_digest(path), *place), ())) for path in files]
+    return frozenset.intersection(*found) if found else frozenset()
 
 
 def _name(path: Path, study: Study) -> str:

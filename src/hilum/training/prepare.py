@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from hilum.image.resampling import resized_window
 from hilum.image.spacing import Spacing
 from hilum.planning.plan import DataPlan
 from hilum.planning.rules import FLAT
+from hilum.study.depth import APART
 
 SAME_SPACING = 1 / 7
 # Normalised by mean and spread of their own, of the image or of each of its channels.
@@ -28,13 +30,14 @@ _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 def prepare_image(image: Image, data: DataPlan) -> Tensor:
     """An Image as network input (C, *S'), float32, at working resolution and normalised.
 
-    Raises ImageError for NaN or infinite pixels, for channels that cannot be matched, and for a flat image
-    where the plan is for volumes.
+    Raises ImageError for NaN or infinite pixels, for channels that cannot be matched, for another bit depth
+    than the study's, and for a flat image where the plan is for volumes.
     """
     check_axes(image.shape, data, str(image.path))
     x = torch.from_numpy(np.ascontiguousarray(image.array, dtype=np.float32))
     if image.array.dtype.kind == "f" and not bool(torch.isfinite(x).all()):
         raise ImageError(f"{image.path}: holds NaN or infinite pixels; replace them, for example by 0")
+    check_depth(str(image.array.dtype), image.array, data, str(image.path))
     shape = working_shape(image.shape, data, image.spacing)
     x = resize(x, shape)
     if data.flatten_light and len(shape) == 2:
@@ -51,6 +54,23 @@ def check_axes(shape: Sequence[int], data: DataPlan, name: str) -> None:
         raise ImageError(
             f"{name}: is one flat image of {shape[0]} x {shape[1]}; this plan is for volumes of "
             "several slices"
+        )
+
+
+def check_depth(dtype: str, array: NDArray[Any], data: DataPlan, name: str) -> None:
+    """Raise ImageError for pixels of another type and scale where the study's mean and spread are shared.
+
+    `dtype` is the type that they are stored in, `array` holds their values.
+    """
+    shared = data.normalise == "study" and not data.flatten_light and data.mean and data.std
+    if not shared or data.dtype in (None, dtype):
+        return
+    usual = max(mean + 2 * std for mean, std in zip(data.mean, data.std, strict=False))
+    high = float(array.max())
+    if not usual / APART <= high <= usual * APART:
+        raise ImageError(
+            f"{name}: its pixels are {dtype} up to {high:g}, those that were trained on {data.dtype} "
+            f"up to about {usual:.3g}, and both would be taken on one scale; convert it to {data.dtype}"
         )
 
 

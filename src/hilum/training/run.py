@@ -77,6 +77,11 @@ class Run:
         return dict(content) if isinstance(content, dict) else {}
 
     @property
+    def seen_before(self) -> int:
+        """Scored cases that the network which this run began from (`--init`) had learnt from."""
+        return len(self.manifest.get("init_seen") or ())
+
+    @property
     def evaluation(self) -> Path:
         """Folder of scores."""
         return self.folder / "evaluation"
@@ -271,25 +276,30 @@ def load_network(run: Run, index: int) -> nn.Module:
     return network.eval()
 
 
+def fresh_folds(run: Run, unseen: Collection[str]) -> list[int]:
+    """Trained folds whose networks have learnt from none of the `unseen` cases."""
+    folds = run.splits.folds
+    return [
+        index
+        for index in run.trained_folds()
+        if not {*folds[index].train, *folds[index].val}.intersection(unseen)
+    ]
+
+
 def start_weights(run: Run, unseen: Collection[str] = ()) -> dict[str, torch.Tensor]:
     """Weights of another run to start from (`--init`): of a fold that learnt from none of the `unseen` cases.
 
     Where every fold has learnt from some of them, its first trained fold is taken and a warning is logged,
     because scores on these cases would be too good.
     """
-    folds = run.trained_folds()
-    fresh = [
-        index
-        for index in folds
-        if not {*run.splits.folds[index].train, *run.splits.folds[index].val}.intersection(unseen)
-    ]
+    fresh = fresh_folds(run, unseen)
     if not fresh:
         logger.warning(
             "--init %s: every network there has learnt from cases that this one is scored on, so the scores "
             "will be too good; train with the folds of that run (--splits)",
             run.folder,
         )
-    return load_tensors(run.fold((fresh or folds)[0]) / "model.safetensors")[0]
+    return load_tensors(run.fold((fresh or run.trained_folds())[0]) / "model.safetensors")[0]
 
 
 def initialise(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> list[str]:

@@ -22,6 +22,7 @@ from hilum.planning.plan import DataPlan
 from hilum.training.prepare import (
     OWN_SCALE,
     check_axes,
+    check_depth,
     match_channels,
     normalise,
     standardised,
@@ -96,9 +97,11 @@ class WorkingImage:
 def working_image(pyramid: Pyramid, data: DataPlan, skip_glass: bool = True) -> WorkingImage:
     """A pyramid made ready for a plan: its shape, level, background light, statistics and tissue.
 
-    Raises ImageError where its axes, channels or spacing do not fit the plan.
+    Raises ImageError where its axes, channels, bit depth or spacing do not fit the plan.
     """
     check_axes(pyramid.shape, data, shown(pyramid.path))
+    if data.dtype not in (None, dtype := str(pyramid.dtype)):
+        check_depth(dtype, thumbnail(pyramid), data, shown(pyramid.path))
     height, width = working_shape(pyramid.shape, data, pyramid.spacing)
     factor = min(own / new for own, new in zip(pyramid.shape, (height, width), strict=True))
     level = pyramid.level_for(max(1.0, factor / LEAST_MEANS))

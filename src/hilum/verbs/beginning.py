@@ -25,7 +25,7 @@ from hilum.training.parallel import part_of_batch, processes
 from hilum.training.run import Run, start_run
 from hilum.training.space import check_space, needed_bytes, working_values
 from hilum.training.watching import watched_for
-from hilum.verbs.fold_training import initial_weights, make_trainer
+from hilum.verbs.fold_training import initial_weights, make_trainer, seen_before
 from hilum.verbs.planned import planned
 from hilum.verbs.resuming import Options, chosen_folds
 
@@ -55,16 +55,18 @@ def begin(study: Study, out: Path, wishes: Wishes, options: Options, started: fl
     _check_room(out, plan, weights, predicted, samples)
     reserve = _scoring_s(plan, predicted, samples) + keeping_s(gathered)
     remaining = (plan.training.minutes or 0) * 60 - (time.perf_counter() - started)
-    plan = _timed(plan, samples, splits, options, remaining - reserve)
-    run = start_run(out, plan, study, splits, _notes(study, options))
+    plan = _timed(plan, study, samples, splits, options, remaining - reserve)
+    run = start_run(out, plan, study, splits, _notes(study, options, splits))
     keep_samples(gathered, digest_of(needed, plan), run.cache, decoding_s)
     return run, samples
 
 
-def _timed(plan: Plan, samples: Samples, splits: Splits, options: Options, available: float) -> Plan:
+def _timed(
+    plan: Plan, study: Study, samples: Samples, splits: Splits, options: Options, available: float
+) -> Plan:
     """The plan with the steps that fit into so many seconds, of which a task may want some afterwards."""
     todo = chosen_folds(splits, options)
-    initial = initial_weights(options, splits, todo[0])
+    initial = initial_weights(options, study, splits, todo[0])
     task = tasks.get_task(plan.task)
     after = task.share_after(plan)
 
@@ -79,12 +81,13 @@ def _timed(plan: Plan, samples: Samples, splits: Splits, options: Options, avail
     return task.plan_after(with_steps(plan, steps), time_after(plan, steps, available, turns, after))
 
 
-def _notes(study: Study, options: Options) -> dict[str, Any]:
+def _notes(study: Study, options: Options, splits: Splits) -> dict[str, Any]:
     """What a run's manifest says of its beginning."""
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "inputs": input_hashes(study),
         "init": str(options.init.resolve()) if options.init else None,
+        **({"init_seen": seen_before(options, study, splits)} if options.init else {}),
     }
 
 

@@ -26,7 +26,7 @@ def evaluate(
     if folder is None:
         with held(opened.folder):
             return tasks.get_task(opened.plan.task).evaluate(opened, opened.study)
-    cases = find_cases([folder], opened.plan)
+    cases = find_cases([folder], opened.plan, opened.study.classes)
     labelled = [case for case in cases if case.masks or case.labels or case.marks is not None]
     if not labelled:
         raise StudyError(

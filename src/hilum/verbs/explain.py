@@ -84,7 +84,7 @@ def explain(
     opened, out = open_run(Path(run)), Path(out)
     check_new(out)
     network = _network(opened, fold)
-    targets = choose(target, opened.plan.data.outputs, "target") if target else None
+    targets = _targets(opened, target) if target else None
     cases = find_cases([images] if isinstance(images, str | Path) else images, opened.plan)
     predictor = load_predictor(opened, device)
     known = feature_layers(predictor.networks[network])
@@ -121,6 +121,19 @@ def decide_as(run: Run, presence: bool = True) -> Decide:
     Raises RunError where its thresholds are damaged.
     """
     return tasks.get_task(run.plan.task).decide(run, presence)
+
+
+def _targets(run: Run, asked: str | Sequence[str]) -> list[str]:
+    """The outputs asked for. Raises HilumError for other names, and for a class that is another's absence."""
+    outputs = run.plan.data.outputs
+    others = [name for name in run.study.classes if name not in outputs]
+    for name in [asked] if isinstance(asked, str) else asked:
+        if len(outputs) == 1 and others == [name]:
+            raise HilumError(
+                f"--target {name}: {run.folder} tells {name} as the absence of {outputs[0]}, so what speaks "
+                f"against {outputs[0]} speaks for it; say --target {outputs[0]}"
+            )
+    return choose(asked, outputs, "target")
 
 
 def _network(run: Run, fold: int | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from hilum.study.splits import Splits
 from hilum.study.study import Study
 from hilum.training.cache import Samples
 from hilum.training.copies import with_copies
+from hilum.training.inputs import known_as
 from hilum.training.loop import Trainer, Watch, make_fabric, train_fold
 from hilum.training.parallel import is_first
 from hilum.training.run import (
     Run,
     check_there,
+    fresh_folds,
     initialise,
     load_network,
     make_network,
@@ -46,7 +48,7 @@ def train_folds(run: Run, study: Study, samples: Samples, options: Options, watc
     for index in chosen_folds(run.splits, options):
         state = run.fold(index) / "state" / "state.safetensors"
         if not run.finished(index):
-            _train_fold(run, samples, options, index, run.plan.training.steps, state, watch)
+            _train_fold(run, study, samples, options, index, run.plan.training.steps, state, watch)
         if is_first():
             state.unlink(missing_ok=True)
             tasks.get_task(run.plan.task).train_after(run, study, samples, index)
@@ -55,6 +57,7 @@ def train_folds(run: Run, study: Study, samples: Samples, options: Options, watc
 
 def _train_fold(
     run: Run,
+    study: Study,
     samples: Samples,
     options: Options,
     index: int,
@@ -64,7 +67,7 @@ def _train_fold(
 ) -> None:
     if is_first():
         _forget(run, index)
-    initial = initial_weights(options, run.splits, index)
+    initial = initial_weights(options, study, run.splits, index)
     trainer = make_trainer(run.plan, samples, run.splits, index, initial, parallel=True)
     measure = tasks.get_task(run.plan.task).measure
     network, history = train_fold(
@@ -104,9 +107,32 @@ def make_trainer(
     return Trainer(network, plan, training, fold, fabric, classes, held_back)
 
 
-def initial_weights(options: Options, splits: Splits, fold: int) -> dict[str, torch.Tensor] | None:
+def initial_weights(
+    options: Options, study: Study, splits: Splits, fold: int
+) -> dict[str, torch.Tensor] | None:
     """Weights that a fold starts from, of a network that has not seen what this fold is scored on."""
-    return start_weights(open_run(options.init), splits.folds[fold].test) if options.init else None
+    if not options.init:
+        return None
+    init = open_run(options.init)
+    return start_weights(init, _names_there(init, study, splits.folds[fold].test))
+
+
+def seen_before(options: Options, study: Study, splits: Splits) -> list[str]:
+    """Cases of the folds to train that are scored though every network of `--init` has learnt from some."""
+    if not options.init:
+        return []
+    init = open_run(options.init)
+    seen: list[str] = []
+    for index in chosen_folds(splits, options):
+        tested = splits.folds[index].test
+        seen += [] if fresh_folds(init, _names_there(init, study, tested)) else tested
+    return seen
+
+
+def _names_there(init: Run, study: Study, names: Sequence[str]) -> set[str]:
+    """Cases by their own names, and by those that another run has for the same images."""
+    known = known_as(init, [study.by_name[name] for name in names])
+    return {*names, *(other for others in known.values() for other in others)}
 
 
 def _watched(plan: Plan, splits: Splits, fold: int) -> tuple[str, ...]:

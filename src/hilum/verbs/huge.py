@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.errors import HilumError, ImageError, RunError
+from hilum.files import read_text
 from hilum.image.image import Image
 from hilum.image.pyramid import is_huge, open_pyramid
 from hilum.image.thumbnail import shrunken
@@ -28,6 +29,7 @@ from hilum.training.windows import working_image
 
 logger = logging.getLogger(__name__)
 KEPT = ".blocks"
+BEGUN_BY = "run"
 SHRUNK_PIXELS = 16_000_000
 
 
@@ -90,8 +92,8 @@ def small_enough(case: Case, predictor: Predictor) -> Image:
         return Image(array, path=case.image.path)
 
 
-def check_out(out: Path, resume: bool) -> None:
-    """Raise RunError where `out` is not empty; with `resume` it may hold an interrupted prediction."""
+def check_out(out: Path, resume: bool, run: Run) -> None:
+    """Raise RunError where `out` is not empty; with `resume` it may hold an interrupted one of the run."""
     begun = (out / KEPT).is_dir()
     if begun and not resume:
         raise RunError(
@@ -100,11 +102,18 @@ def check_out(out: Path, resume: bool) -> None:
     if not begun:
         check_new(out)
         return
+    path = out / KEPT / BEGUN_BY
+    digest, _, by = read_text(path).partition("\n") if path.is_file() else ("", "", "")
+    if digest and digest != _weights(run):
+        raise RunError(
+            f"--out {out}: holds an interrupted prediction by another run, {by}; go on with that one, or "
+            "name a new folder"
+        )
     sweep(out)
 
 
 @contextlib.contextmanager
-def begun(out: Path) -> Iterator[None]:
+def begun(out: Path, run: Run) -> Iterator[None]:
     """Mark `out` as a prediction that --resume may go on with, however this process ends.
 
     The mark goes with it where nothing was written. Raises HilumError where the disk refuses.
@@ -112,13 +121,19 @@ def begun(out: Path) -> Iterator[None]:
     made = [folder for folder in (out / KEPT, out) if not folder.exists()]
     try:
         (out / KEPT).mkdir(parents=True, exist_ok=True)
+        (out / KEPT / BEGUN_BY).write_text(f"{_weights(run)}\n{run.folder.resolve()}", encoding="utf-8")
     except OSError as error:
         raise HilumError(f"--out {out}: cannot be written ({error.strerror})") from error
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            for folder in made if [*out.iterdir()] == [out / KEPT] else ():
+            nothing = [*out.iterdir()] == [out / KEPT] and [*(out / KEPT).iterdir()] == [
+                out / KEPT / BEGUN_BY
+            ]
+            if made and nothing:
+                (out / KEPT / BEGUN_BY).unlink()
+            for folder in made if nothing else ():
                 folder.rmdir()  # refused where blocks are in it
 
 
@@ -127,11 +142,16 @@ def forget(out: Path) -> None:
     forget_cells(out / KEPT)
 
 
+def _weights(run: Run) -> str:
+    """A digest of the networks of a run."""
+    weights = hashlib.blake2b(digest_size=16)
+    for index in run.trained_folds():
+        weights.update((run.fold(index) / "model.safetensors").read_bytes())
+    return weights.hexdigest()
+
+
 def _made_from(case: Case, predictor: Predictor, blocks: Blocks) -> dict[str, Any]:
     """What a prediction depends on, as plain JSON."""
-    weights = hashlib.blake2b(digest_size=16)
-    for index in blocks.run.trained_folds():
-        weights.update((blocks.run.fold(index) / "model.safetensors").read_bytes())
     path = case.image.path
     files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())[:1000]
     states = [each.stat() for each in files]
@@ -142,7 +162,7 @@ def _made_from(case: Case, predictor: Predictor, blocks: Blocks) -> dict[str, An
         "bytes": sum(state.st_size for state in states),
         "changed": max((state.st_mtime_ns for state in states), default=0),
         "spacing": str(case.spacing),
-        "weights": weights.hexdigest(),
+        "weights": _weights(blocks.run),
         "skip_glass": blocks.skip_glass,
         "data": plan.data.model_dump(mode="json"),
         "inference": plan.inference.model_dump(mode="json"),

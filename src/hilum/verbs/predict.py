@@ -22,8 +22,10 @@ from hilum.inference.predictor import Predictor, make_predictor
 from hilum.planning.device import find_device
 from hilum.planning.plan import Plan
 from hilum.study.check import check_cases, error_text
+from hilum.study.known_classes import with_known_classes
+from hilum.study.magnification import told_unlike
 from hilum.study.masks import read_case_image
-from hilum.study.names import common_folder, counted, listed, stem, unique_names
+from hilum.study.names import common_folder, counted, image_name, listed, unique_names
 from hilum.study.open import understand
 from hilum.study.study import Case, Source, Study
 from hilum.tasks.task import Delivery, Predicted, PredictedBlocks, Task
@@ -111,14 +113,16 @@ def predict(
     `skip_bad`.
     """
     opened = open_run_or_bundle(Path(run))
-    check_out(Path(out), resume)
+    check_out(Path(out), resume, opened)
     collected = start_submission(submission, opened.plan) if submission else None
     if geojson or coco:
         check_annotations(opened.plan)
     if dicom_seg:
         check_dicom_seg()
-    found = find_cases([images] if isinstance(images, str | Path) else images, opened.plan)
+    given = [images] if isinstance(images, str | Path) else images
+    found = find_cases(given, opened.plan, opened.study.classes)
     cases, left_out = _sound(found, skip_bad)
+    _tell_magnification(cases, opened.plan)
     if geojson or coco:
         _check_whole(cases)
     if collected:
@@ -128,7 +132,7 @@ def predict(
     blocks, progress = Blocks(opened, Path(out), skip_glass), Progress(skip_bad, left_out)
     collect = collected.add if collected else None
     delivery = Delivery(Path(out), probabilities, overlays, collect, mask_format, guard=progress.delivering)
-    with begun(Path(out)):
+    with begun(Path(out), opened):
         stream = _predicted(cases, predictor, told, blocks, progress)
         summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
         if progress.ended:
@@ -159,6 +163,14 @@ def _sound(cases: Sequence[Case], skip_bad: bool) -> tuple[list[Case], list[str]
     for finding in errors:
         logger.warning("left out: %s", finding.message)
     return [case for case in cases if case.name not in bad], [finding.message for finding in errors]
+
+
+def _tell_magnification(cases: Sequence[Case], plan: Plan) -> None:
+    """Warn of images whose pixels have another size than those trained on, where that is not evened out."""
+    data = plan.data
+    evened = data.spacing is not None or data.size is not None
+    if data.pixel_um and not evened and (words := told_unlike(cases, data.pixel_um)):
+        logger.warning("%s", words)
 
 
 def _check_whole(cases: Sequence[Case]) -> None:
@@ -221,11 +233,12 @@ def load_predictor(run: Run, device: str = "auto") -> Predictor:
     return make_predictor([engine(one, plan) for one in networks] if engine else networks, plan)
 
 
-def find_cases(images: Sequence[str | Path | Case], plan: Plan) -> list[Case]:
+def find_cases(images: Sequence[str | Path | Case], plan: Plan, classes: Sequence[str] = ()) -> list[Case]:
     """The cases behind files and folders; a folder that is a study of the plan's outputs keeps its labels.
 
-    Images of such a study that nobody has annotated are predicted, too. Raises StudyError where nothing is
-    found, ImageError where a file does not exist.
+    Images of such a study that nobody has annotated are predicted, too; `classes` are all that the run
+    knows, which those of the folder are matched with. Raises StudyError where nothing is found, ImageError
+    where a file does not exist.
     """
     cases: list[Case] = []
     plain: list[Case] = []
@@ -237,6 +250,8 @@ def find_cases(images: Sequence[str | Path | Case], plan: Plan) -> list[Case]:
         if not path.exists():
             raise ImageError(f"{path}: no such file or folder")
         study = _understood(path, plan)
+        if study and study.classes and classes:
+            study = with_known_classes(study, classes)
         if study and _carries(study, plan):
             cases += study.cases
             plain += study.unannotated
@@ -282,7 +297,7 @@ def bare(case: Case) -> Case:
 def _key(case: Case) -> tuple[str, ...]:
     """What a case may be named by: its folders, then the name that a study gave it, or that of its file."""
     path = case.image.path
-    own = case.name.split("/") if case.name else [stem(path)]
+    own = case.name.split("/") if case.name else [image_name(path)]
     return (*path.parts[-3:-1], *own)
 
 

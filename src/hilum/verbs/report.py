@@ -11,7 +11,7 @@ from hilum.reporting.blocks import Section
 from hilum.reporting.page import write_report
 from hilum.reporting.sections import curves_section, environment_section, plan_section, study_section
 from hilum.study.names import counted
-from hilum.study.study import Study
+from hilum.study.study import Finding, Study
 from hilum.training.run import Run, open_run
 
 
@@ -41,8 +41,20 @@ def _study_facts(study: Study, run: Run) -> dict[str, Any]:
         "groups": len(study.groups),
         "grouping": study.grouping,
         "folds": run.splits.reason,
-        "findings": study.findings,
+        "findings": (*_seen_before(run), *study.findings),
     }
+
+
+def _seen_before(run: Run) -> list[Finding]:
+    """A warning where the network of `--init` had learnt from what this run is scored on."""
+    if not run.seen_before:
+        return []
+    cases = counted(run.seen_before, "case")
+    words = (
+        f"the network that training began from (--init) may have learnt from {cases} that this run is scored "
+        "on: these scores are too good"
+    )
+    return [Finding("warning", words)]
 
 
 def _plan_rows(run: Run) -> list[tuple[str, Any, str]]:

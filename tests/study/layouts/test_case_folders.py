@@ -72,3 +72,35 @@ def test_a_case_that_lacks_a_channel_is_not_taken_for_a_class(scans):
     (scans / "b_002" / "b_002_t1.nii.gz").unlink()
     with pytest.raises(StudyError, match=r"b_001_seg.nii.gz, .*b_002_seg.nii.gz are named as masks are"):
         understand(scans)
+
+
+def cases_of_targets(root, picture, save, disc, names):
+    for case in range(3):
+        save(root / f"case{case}" / "image.png", picture(case))
+        for at, name in enumerate(names):
+            save(root / f"case{case}" / name, disc((64, 80), (20, 20 + 20 * at), 6).astype(np.uint8) * 255)
+    return root
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("stroma.png", "tumour.png"),
+        ("mask_stroma.png", "mask_tumour.png"),
+        ("stroma_mask.png", "tumour_mask.png"),
+    ],
+)
+def test_files_named_by_targets_beside_an_image_in_every_folder(tmp_path, picture, save, disc, names):
+    study = open_study(cases_of_targets(tmp_path / "s", picture, save, disc, names))
+    assert study.layout == "one folder a case"
+    assert study.targets == ("stroma", "tumour")
+    masks, _ = read_masks(study.cases[0], study.targets, (64, 80))
+    assert [int(mask.sum()) for mask in masks] == [113, 113]
+    assert masks[0, 20, 20]
+    assert masks[1, 20, 40]
+
+
+def test_pictures_that_one_folder_holds_alone_are_no_targets(tmp_path, picture, save):
+    for name in ("normal/image.png", "normal/2.png", "tb/image.png", "tb/4.png"):
+        save(tmp_path / "s" / name, picture(len(name)))
+    assert understand(tmp_path / "s").layout == "class folders"

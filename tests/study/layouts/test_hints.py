@@ -29,6 +29,15 @@ def test_a_table_under_another_name_is_named_with_what_to_do(tmp_path, picture, 
     assert f"such as {inside + '/' if inside else ''}0.png" in text
 
 
+def test_a_table_of_marks_under_another_name_is_to_be_annotations_csv(tmp_path, picture, save):
+    save(tmp_path / "a.png", picture(0))
+    (tmp_path / "nodules.csv").write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\na,1,2,3,4\n")
+    text = refused(tmp_path)
+    assert "nodules.csv holds marks" in text
+    assert "rename it to annotations.csv" in text
+    assert "only study.csv" not in text
+
+
 def test_without_tables_nothing_is_said_of_them(tmp_path, picture, save):
     save(tmp_path / "a.png", picture(0))
     text = refused(tmp_path)

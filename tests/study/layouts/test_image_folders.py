@@ -91,3 +91,17 @@ def test_masks_named_as_their_images_keep_the_word(pairs):
     assert [case.name for case in understand(pairs(["X_img", "Y_raw"])).cases] == ["X_img", "Y_raw"]
     study = understand(pairs(["X_img", "Y_raw"], suffix="_mask"))
     assert [case.name for case in study.cases] == ["X_img", "Y_raw"]
+
+
+def test_two_folders_of_masks_are_two_targets(pairs):
+    root = pairs(["X", "Y"])
+    pairs(["X", "Y"], root=root, masks="GT", radius=6)
+    study = understand(root)
+    assert sorted(study.targets) == ["GT", "masks"]
+    assert study.findings == ()
+
+
+def test_folders_of_masks_with_other_images_are_one_target(pairs):
+    root = pairs(["X", "Y"], images="train/images", masks="train/masks")
+    pairs(["Z"], root=root, images="test/images", masks="test/labels")
+    assert understand(root).targets == ("target",)

@@ -294,3 +294,10 @@ def test_a_name_with_accents_is_found_however_it_is_composed(folder, typed, stor
     study = open_study(folder)
     assert study.cases[0].image.path == folder / "img" / f"{there}.png"
     assert study.cases[1].masks["nerve"].sources[0].path == folder / there / "b.png"
+
+
+def test_folders_named_by_a_uid_keep_their_whole_names(folder):
+    for uid in ("2.25.71", "2.25.72"):
+        (folder / uid).mkdir()
+    write(folder, "image,label", "2.25.71,a", "2.25.72,b")
+    assert [case.name for case in understand(folder).cases] == ["2.25.71", "2.25.72"]

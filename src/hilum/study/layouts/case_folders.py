@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -18,6 +19,7 @@ from hilum.study.names import (
     listed,
     natural,
     stem,
+    target_name,
     without_mask_suffix,
 )
 from hilum.study.study import Case, Source, Study
@@ -28,10 +30,11 @@ _NAME = "one folder a case"
 def recognise(listing: Listing) -> Study | None:
     """The study where each folder is a case; numbered masks, or those of one folder, are united parts.
 
-    That is `CASE/image.png` and `CASE/mask.png`, `CASE/images/X.png` alone and `CASE/masks/*.png`, or
+    That is `CASE/image.png` and `CASE/mask.png`, `CASE/images/X.png` alone and `CASE/masks/*.png`, an image
+    and files named by targets in every folder, `CASE/image.png`, `CASE/tumour.png` and `CASE/stroma.png`, or
     channels and a mask, `CASE/CASE_t1.nii.gz`, `CASE/CASE_t2.nii.gz` and `CASE/CASE_seg.nii.gz`.
     """
-    return _by_file(listing) or _by_folder(listing) or _by_channel(listing)
+    return _by_file(listing) or _by_folder(listing) or _by_target(listing) or _by_channel(listing)
 
 
 def _by_file(listing: Listing) -> Study | None:
@@ -48,6 +51,34 @@ def _by_folder(listing: Listing) -> Study | None:
     images = keyed((path.parent.parent.parts, path) for path in inside if is_image_word(path.parent.name))
     masks = keyed((path.parent.parent.parts, path) for path in inside if is_mask_word(path.parent.name))
     return _paired(listing, images, masks)
+
+
+def _by_target(listing: Listing) -> Study | None:
+    """The study where each folder holds one image, called so, and files that the other folders hold, too."""
+    folders = [paths for folder, paths in listing.folders.items() if folder.parts]
+    single = all(sum(map(_is_called_image, paths)) == 1 for paths in folders)
+    if len(folders) < 2 or not single:
+        return None
+    masks = [(_target(path), path) for paths in folders for path in paths if not _is_called_image(path)]
+    number = Counter(target for target, _ in masks)
+    if not number or min(number.values()) < 2 or max(number.values()) > len(folders):
+        return None
+    images = keyed((path.parent.parts, path) for paths in folders for path in paths if _is_called_image(path))
+    of = {
+        name: keyed((path.parent.parts, path) for target, path in masks if target == name) for name in number
+    }
+    return paired_study(listing, _NAME, images, of)
+
+
+def _is_called_image(path: PurePosixPath) -> bool:
+    return stem(path).lower() in IMAGE_WORDS
+
+
+def _target(path: PurePosixPath) -> str:
+    """What a mask is of by its name: `tumour` of tumour.png, mask_tumour.png and tumour_mask.png."""
+    name = stem(path)
+    word, _, rest = name.replace("-", "_").partition("_")
+    return rest if rest and is_mask_word(word) else target_name(name)
 
 
 def _paired(listing: Listing, images: Keyed, masks: Keyed) -> Study | None:

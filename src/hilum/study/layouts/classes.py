@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -9,17 +10,19 @@ from hilum.errors import StudyError
 from hilum.study.layouts.hints import table_hint
 from hilum.study.layouts.pairs import split_of
 from hilum.study.listing import Listing
+from hilum.study.name_words import is_uid, names_no_finding
 from hilum.study.names import (
     counted,
     is_image_word,
     is_mask_word,
+    listed,
     natural,
     split_word,
     stem,
     unique_names,
     without_mask_suffix,
 )
-from hilum.study.study import Case, Source, Study
+from hilum.study.study import Case, Finding, Source, Study
 
 _SHARE = 0.9
 
@@ -27,12 +30,15 @@ _SHARE = 0.9
 def recognise(listing: Listing) -> Study | None:
     """The study where the folder around an image (the first below the split's, if any) is its class.
 
-    Raises StudyError where there is one class only.
+    Where these are folds, persons or sites that hold the same folders, those are the classes. Raises
+    StudyError where there is one class only.
     """
-    placed = [(path, _class(path)) for path in listing.images]
+    depth = _depth(listing.images)
+    placed = [(path, _class(path, depth)) for path in listing.images]
     inside = [(path, name) for path, name in placed if name is not None]
     classes = sorted({name for _, name in inside}, key=natural)
-    if len(inside) < _SHARE * len(placed) or not inside or _holds_masks(listing, classes):
+    few = len(inside) < _SHARE * len(placed) or not inside
+    if few or _holds_masks(listing, classes) or all(map(is_uid, classes)):
         return None
     if len(classes) == 1:
         if is_image_word(classes[0]):
@@ -52,12 +58,62 @@ def recognise(listing: Listing) -> Study | None:
         )
         for name, (path, chosen) in zip(names, inside, strict=True)
     )
-    return Study(listing.root, "class folders", cases, classes=tuple(classes), exclusive=True, grouping="")
+    findings = (*_whereabouts(classes), *_crossed(inside))
+    return Study(listing.root, "class folders", cases, (), tuple(classes), True, "", findings)
 
 
-def _class(path: PurePosixPath) -> str | None:
-    folders = [part for part in path.parts[:-1] if split_word(part) is None]
-    return folders[0] if folders else None
+def _folders(path: PurePosixPath) -> list[str]:
+    return [part for part in path.parts[:-1] if split_word(part) is None]
+
+
+def _class(path: PurePosixPath, depth: int) -> str | None:
+    folders = _folders(path)
+    return folders[depth] if len(folders) > depth else None
+
+
+def _depth(images: Sequence[PurePosixPath]) -> int:
+    """1 where the outer folders name no finding, and what is in them does; else 0."""
+    folders = [_folders(path) for path in images]
+    outer = {parts[0] for parts in folders if parts}
+    inner = Counter(parts[1] for parts in {(*parts[:2],) for parts in folders} if len(parts) > 1)
+    told = bool(outer) and all(map(names_no_finding, outer))
+    several = sum(number > 1 for number in inner.values())
+    shared = several > 1 and not any(map(names_no_finding, inner))
+    return int(told and shared and all(len(parts) > 1 for parts in folders))
+
+
+def _whereabouts(classes: Sequence[str]) -> tuple[Finding, ...]:
+    """A warning of classes that are named for persons, times or places."""
+    if not all(map(names_no_finding, classes)):
+        return ()
+    words = (
+        f"classes {listed(classes)} are named for a person, a time or a place and not for what is seen: if "
+        "so, put folders named by classes around the images, or list both in study.csv (columns image, "
+        "label, group)"
+    )
+    return (Finding("warning", words),)
+
+
+def _crossed(inside: Sequence[tuple[PurePosixPath, str]]) -> tuple[Finding, ...]:
+    """A warning where every class holds the same folders, which may be the classes."""
+    inner: dict[str, set[str]] = {}
+    for path, name in inside:
+        inner.setdefault(name, set()).update(_folders(path)[_folders(path).index(name) + 1 :][:1])
+    first = next(iter(inner.values()))
+    if len(first) < 2 or any(own != first for own in inner.values()) or any(map(_counts, first)):
+        return ()
+    held = sorted(first, key=natural)
+    words = (
+        f"each of {listed(inner)} holds the same folders {listed(held)}: if these are "
+        "the classes, put them outside, as CLASS/FOLDER/image, or list them in study.csv (columns image, "
+        "label, group)"
+    )
+    return (Finding("warning", words),)
+
+
+def _counts(folder: str) -> bool:
+    """Whether a folder is numbered, as patients are in every class anew."""
+    return any(map(str.isdigit, folder))
 
 
 def _holds_masks(listing: Listing, classes: Sequence[str]) -> bool:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from hilum.study.layouts.columns import delimiter, filled
 from hilum.study.listing import Listing
+from hilum.study.mark_tables import PLACE
 from hilum.study.names import is_image_word, is_mask_word, listed, natural, stem, suffix, without_mask_suffix
 from hilum.study.slices import dicom_slices
 
 _HEAD = 100_000
+_MARKS = {name.lower() for name in PLACE}
 
 
 def hint(listing: Listing) -> str:
@@ -65,6 +67,11 @@ def table_hint(listing: Listing) -> str:
     if not tables:
         return ""
     header = _header(listing.path(tables[0]))
+    if {name.lower() for name in header} >= _MARKS:
+        return (
+            f" {listed(tables[:1])} holds marks (columns {listed(header)}): rename it to annotations.csv, "
+            "beside volumes (.mhd, .nii.gz) that are named by their seriesuid."
+        )
     columns = f" (columns {listed(header)})" if header else ""
     example = f" such as {listing.images[0].as_posix()}" if listing.images else ""
     return (

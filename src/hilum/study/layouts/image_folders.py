@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from hilum.study.layouts.pairs import Key, Keyed, image_key, keyed, paired_study, partnered
+from hilum.study.layouts.pairs import Key, Keyed, image_key, keyed, named_apart, paired_study, partnered
 from hilum.study.listing import Listing
 from hilum.study.names import (
     DEFAULT_TARGET,
@@ -14,6 +14,7 @@ from hilum.study.names import (
     is_mask_word,
     stem,
     without_mask_suffix,
+    without_scale,
 )
 from hilum.study.slices import dicom_slices
 from hilum.study.study import Study
@@ -75,8 +76,15 @@ def _paired(listing: Listing, images: Keyed, masks: Sequence[Placed]) -> Study |
     if not any(key in images for _, key, _ in found):
         return None
     targets = dict.fromkeys(target for target, key, _ in found if key in images)
-    of = {target: keyed((key, path) for name, key, path in found if name == target) for target in targets}
+    of: dict[str, Keyed] = {}
+    for target in targets:
+        own = [(key, path) for name, key, path in found if name == target]
+        of |= named_apart(own, _mask_word, images) if target == DEFAULT_TARGET else {target: keyed(own)}
     return paired_study(listing, "folders of images and of masks", images, of)
+
+
+def _mask_word(path: PurePosixPath) -> str:
+    return next((without_scale(part) for part in path.parts[:-1] if is_mask_word(part)), "")
 
 
 def _position(path: PurePosixPath, asks: Callable[[str], bool]) -> int | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from hilum.study.listing import Listing
 from hilum.study.names import (
+    DEFAULT_TARGET,
     counted,
     listed,
     split_word,
@@ -28,6 +29,20 @@ def keyed(pairs: Iterable[tuple[Key, PurePosixPath]]) -> dict[Key, tuple[PurePos
     for key, path in pairs:
         result[key] = (*result.get(key, ()), path)
     return result
+
+
+def named_apart(
+    masks: Sequence[tuple[Key, PurePosixPath]], word: Callable[[PurePosixPath], str], images: Collection[Key]
+) -> dict[str, Keyed]:
+    """Masks without a target's name under targets: one, or one a word where an image has masks of several."""
+    words: dict[Key, set[str]] = {}
+    for key, path in masks:
+        words.setdefault(key, set()).add(word(path))
+    if not any(len(words[key]) > 1 for key in words if key in images):
+        return {DEFAULT_TARGET: keyed(masks)}
+    named = [(word(path) or DEFAULT_TARGET, key, path) for key, path in masks]
+    targets = dict.fromkeys(name for name, key, _ in named if key in images)
+    return {target: keyed((key, path) for name, key, path in named if name == target) for target in targets}
 
 
 def partnered(
@@ -76,6 +91,7 @@ def paired_study(
         *_twins(images),
         *_without_image(images, masks),
         *_without_mask(images, bare),
+        *_united([names[key] for key in annotated], [masks_of[key] for key in annotated]),
         *_partly([names[key] for key in annotated], annotated, masks),
     )
     rest = unannotated(listing, {names[key]: path for key, path in bare.items()})
@@ -141,6 +157,24 @@ def _without_mask(images: Keyed, bare: Mapping[Key, PurePosixPath]) -> tuple[Fin
             words = f"{counted(len(chosen), 'image')} without a mask, left out of training: {listed(chosen)}"
             findings.append(Finding(severity, words, tuple(stem(path) for path in chosen)))
     return tuple(findings)
+
+
+def _united(
+    names: Sequence[str], masks: Sequence[Mapping[str, Sequence[PurePosixPath]]]
+) -> tuple[Finding, ...]:
+    """A note of images with several mask files of one target, which are one together."""
+    several = {
+        name: next(paths for paths in of_case.values() if len(paths) > 1)
+        for name, of_case in zip(names, masks, strict=True)
+        if any(len(paths) > 1 for paths in of_case.values())
+    }
+    if not several:
+        return ()
+    words = (
+        f"{counted(len(several), 'image')} with several mask files of one target, which are united "
+        f"({listed(next(iter(several.values())), 3)})"
+    )
+    return (Finding("note", words, tuple(several)),)
 
 
 def _partly(names: Sequence[str], keys: Sequence[Key], masks: Mapping[str, Keyed]) -> tuple[Finding, ...]:

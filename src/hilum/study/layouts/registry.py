@@ -61,7 +61,7 @@ LAYOUTS = (
     ),
     Layout(
         "case_folders",
-        "CASE/image.png and CASE/mask.png, CASE/images/ of one and CASE/masks/, or CASE/CASE_t1 and CASE_seg",
+        "CASE/image.png and mask.png or TARGET.png, CASE/images/ and CASE/masks/, or CASE_t1 and CASE_seg",
         case_folders.recognise,
     ),
     Layout("siblings", "Original/ TargetA/ TargetB/ with equally named files", siblings.recognise),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from hilum.study.layouts.pairs import Key, keyed, paired_study, partnered
+from hilum.study.layouts.pairs import Key, named_apart, paired_study, partnered
 from hilum.study.listing import Listing
-from hilum.study.names import DEFAULT_TARGET, split_word, stem, without_mask_suffix
+from hilum.study.names import mask_suffix, split_word, stem, without_mask_suffix
 from hilum.study.study import Study
 
 
@@ -14,7 +14,7 @@ def recognise(listing: Listing) -> Study | None:
     """The study where masks lie beside their images under the image's name and a word such as `_mask`.
 
     An image may have a word of its own (`_image`, `_img`, `_raw`). Several masks of one image (`_mask_1`,
-    `_mask_2`) are united parts.
+    `_mask_2`) are united parts; under two words (`_mask`, `_seg`) they are targets named by these.
     """
     masks = [(key, path) for path in listing.images if (key := _mask_key(path)) is not None]
     mask_paths = {path for _, path in masks}
@@ -29,7 +29,8 @@ def recognise(listing: Listing) -> Study | None:
     images = partnered(plain, {key for key, _ in masks})
     if not any(key in images for key, _ in masks):
         return None
-    return paired_study(listing, "masks beside their images", images, {DEFAULT_TARGET: keyed(masks)})
+    found = named_apart(masks, lambda path: mask_suffix(stem(path)), images)
+    return paired_study(listing, "masks beside their images", images, found)
 
 
 def _mask_key(path: PurePosixPath) -> Key | None:

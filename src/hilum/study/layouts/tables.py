@@ -36,7 +36,16 @@ from hilum.study.layouts.columns import (
 )
 from hilum.study.layouts.pairs import UNKNOWN
 from hilum.study.listing import Listing
-from hilum.study.names import SPLIT_WORDS, counted, is_mask_word, listed, stem, suffix, unique_names
+from hilum.study.names import (
+    SPLIT_WORDS,
+    counted,
+    image_name,
+    is_mask_word,
+    listed,
+    stem,
+    suffix,
+    unique_names,
+)
 from hilum.study.study import Case, Finding, MaskSource, Source, Study
 
 NAME = "study.csv"
@@ -152,7 +161,7 @@ def _cleaned(row: Row) -> Row:
 
 def _key(image: str) -> tuple[str, ...]:
     path = relative(image)
-    return (*path.parts[:-1], stem(path))
+    return (*path.parts[:-1], image_name(path))
 
 
 def _filled(rows: Sequence[Row], column: str) -> list[str]:
