@@ -22,7 +22,7 @@ from hilum.study.names import common_folder
 from hilum.study.study import Case, Source
 from hilum.tasks.task import Delivery
 from hilum.training.run import Run, check_new
-from hilum.verbs.predict import Delivered, Told, bare, find_cases
+from hilum.verbs.predict import Delivered, Told, bare, find_cases, tell_magnification
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ def predict(
 def _plain_cases(images: Sequence[str | Path], run: Run) -> list[Case]:
     """The cases with whole paths and without labels."""
     found = find_cases(images, run.plan)
+    tell_magnification(found, run.plan)
     if any(case.masks or case.labels or case.marks for case in found):
         logger.warning("labels are not scored on a cluster; for scores: hilum evaluate RUN FOLDER")
     return [

@@ -75,11 +75,12 @@ def _decided(
 def how_decided(run: Run, summary: Mapping[str, Any]) -> str:
     """Where scores, calibration and threshold come from."""
     given = run.splits.by == "given"
-    parts = [
+    origin = (
         "Scores on the given test images, which were used for nothing else."
         if given
         else "Out-of-fold: every image was predicted by a network that saw neither it nor its group."
-    ]
+    )
+    parts = [run.caveat or origin]
     calibration = summary["calibration"]
     youden, point = summary.get("youden"), summary["operating_point"]
     where = calibration.get("source", "other images")

@@ -101,7 +101,10 @@ def _threshold_note(run: Run) -> str:
     chosen = f" Thresholds: {'; '.join(parts)}." if parts else ""
     if parts and run.plan.scoring.threshold == "fit" and len(run.trained_folds()) > 1:
         chosen += " These scores also decided which kind is used, which flatters them a little."
-    return "Out-of-fold: every case was predicted by a network that saw neither it nor its group." + chosen
+    how = (
+        run.caveat or "Out-of-fold: every case was predicted by a network that saw neither it nor its group."
+    )
+    return how + chosen
 
 
 def _choice(fit: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ def detection_scores(detection: Detection) -> Section:
     """CPM, FROC curve, operating point, error of the centre and what is found by diameter."""
     summary = detection.summary
     froc, first, point = summary["froc"], summary.get("first_stage") or {}, summary["operating_point"]
-    blocks: list[Block] = [Text(_how_read(summary))]
+    blocks: list[Block] = [Text(_how_read(summary, detection.caveat))]
     if summary["nodules"] < FEW_NODULES:
         words = f"{counted(summary['nodules'], 'nodule')} are few: read the intervals, not the figures alone."
         blocks.append(Callout("note", words))
@@ -42,11 +42,11 @@ def detection_scores(detection: Detection) -> Section:
     return Section("Scores", (*blocks, _rate_table(froc, first), _size_table(detection)), "scores")
 
 
-def _how_read(summary: Row) -> str:
+def _how_read(summary: Row, caveat: str) -> str:
+    how = caveat or "Out of fold: every scan was searched by networks that saw neither it nor its group."
     return (
-        "Out of fold: every scan was searched by networks that saw neither it nor its group. A candidate "
-        "hits where it lies within the radius of a true nodule, as LUNA16 counts; a second candidate on "
-        "the same nodule counts neither way. CPM is the mean sensitivity at "
+        f"{how} A candidate hits where it lies within the radius of a true nodule, as LUNA16 counts; a "
+        "second candidate on the same nodule counts neither way. CPM is the mean sensitivity at "
         f"{', '.join(map(detection_plots.rate_name, summary['froc']['false_positives']))} false positives "
         "a scan."
     )

@@ -23,12 +23,16 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Detection:
-    """Summary and tables of a detection run: numbers are floats, NaN where a cell is empty."""
+    """Summary and tables of a detection run: numbers are floats, NaN where a cell is empty.
+
+    `caveat` says why its scores are too good, where they are.
+    """
 
     summary: Row
     candidates: tuple[Row, ...]
     nodules: tuple[Row, ...]
     cases: tuple[Row, ...]
+    caveat: str = ""
 
     @property
     def found(self) -> list[Row]:
@@ -67,7 +71,7 @@ def read_detection(run: Run) -> Detection:
         "cases": ("case", "nodules", "found", "false_positives"),
     }
     tables = {name: _rows(run.evaluation / f"{name}.csv", columns) for name, columns in needed.items()}
-    return Detection(run.summary(), tables["candidates"], tables["nodules"], tables["cases"])
+    return Detection(run.summary(), tables["candidates"], tables["nodules"], tables["cases"], run.caveat)
 
 
 def _rows(path: Path, columns: Sequence[str]) -> tuple[Row, ...]:

@@ -82,6 +82,16 @@ class Run:
         return len(self.manifest.get("init_seen") or ())
 
     @property
+    def caveat(self) -> str:
+        """Why the scores of this run are too good, in a sentence; "" where nothing says that they are."""
+        if not self.seen_before:
+            return ""
+        return (
+            f"The network that training began from (--init) may have learnt from {self.seen_before} of the "
+            "scored cases: these scores are too good."
+        )
+
+    @property
     def evaluation(self) -> Path:
         """Folder of scores."""
         return self.folder / "evaluation"

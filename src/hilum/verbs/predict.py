@@ -122,7 +122,7 @@ def predict(
     given = [images] if isinstance(images, str | Path) else images
     found = find_cases(given, opened.plan, opened.study.classes)
     cases, left_out = _sound(found, skip_bad)
-    _tell_magnification(cases, opened.plan)
+    tell_magnification(cases, opened.plan)
     if geojson or coco:
         _check_whole(cases)
     if collected:
@@ -165,7 +165,7 @@ def _sound(cases: Sequence[Case], skip_bad: bool) -> tuple[list[Case], list[str]
     return [case for case in cases if case.name not in bad], [finding.message for finding in errors]
 
 
-def _tell_magnification(cases: Sequence[Case], plan: Plan) -> None:
+def tell_magnification(cases: Sequence[Case], plan: Plan) -> None:
     """Warn of images whose pixels have another size than those trained on, where that is not evened out."""
     data = plan.data
     evened = data.spacing is not None or data.size is not None

@@ -47,14 +47,7 @@ def _study_facts(study: Study, run: Run) -> dict[str, Any]:
 
 def _seen_before(run: Run) -> list[Finding]:
     """A warning where the network of `--init` had learnt from what this run is scored on."""
-    if not run.seen_before:
-        return []
-    cases = counted(run.seen_before, "case")
-    words = (
-        f"the network that training began from (--init) may have learnt from {cases} that this run is scored "
-        "on: these scores are too good"
-    )
-    return [Finding("warning", words)]
+    return [Finding("warning", run.caveat)] if run.caveat else []
 
 
 def _plan_rows(run: Run) -> list[tuple[str, Any, str]]:
