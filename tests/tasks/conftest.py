@@ -102,6 +102,7 @@ def detector_run(luna_study, tmp_path_factory):
     write(run.evaluation / "nodules.csv", NODULE, nodules)
     write(run.evaluation / "cases.csv", CASE, cases)
     (run.evaluation / "summary.json").write_text(json.dumps(summarise(luna_study, nodules, candidates)))
+    (run.folder / "manifest.json").write_text("{}")
     return run
 
 

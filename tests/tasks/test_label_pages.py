@@ -27,7 +27,7 @@ def run(tmp_path):
         table.writerow(["case", "class", *(f"calibrated_{name}" for name in CLASSES)])
         table.writerows([f"i{at}", "mass", *row] for at, row in enumerate(values.tolist()))
     splits = SimpleNamespace(by="given")
-    return SimpleNamespace(summary=lambda: summary, evaluation=tmp_path, splits=splits)
+    return SimpleNamespace(summary=lambda: summary, evaluation=tmp_path, splits=splits, caveat="")
 
 
 def test_a_class_without_known_labels_is_told_in_the_report(run):
@@ -63,6 +63,9 @@ def test_what_was_learnt_and_on_what_is_told(run):
     assert "Temperature (1.00) and threshold were learnt on held-back images (9)" in how_decided(run, summary)
     summary["calibration"] |= {"thresholds_learnt": False}
     assert "Temperature (1.00) was learnt" in how_decided(run, summary)
+    assert "used for nothing else" in how_decided(run, summary)
+    run.caveat = "Seen before."
+    assert how_decided(run, summary).startswith("Seen before. Temperature")
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,19 @@ def test_damaged_tables_are_named(copied, luna_study, change, says):
         detection_sections(copied, luna_study)
 
 
+def test_scans_that_the_initial_network_has_seen_are_told(copied, luna_study):
+    (copied.folder / "manifest.json").write_text('{"init_seen": ["a"]}')
+    (words,) = [
+        block.text
+        for section in detection_sections(copied, luna_study)
+        for block in section.blocks
+        if "LUNA16 counts" in getattr(block, "text", "")
+    ]
+    assert words.startswith(
+        "The network that training began from (--init) may have learnt from 1 of the scored"
+    )
+
+
 def test_empty_cells_are_gaps(detector_run):
     detection = read_detection(detector_run)
     assert all(math.isnan(row["probability"]) for row in detection.missed)
