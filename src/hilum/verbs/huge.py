@@ -128,13 +128,12 @@ def begun(out: Path, run: Run) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            nothing = [*out.iterdir()] == [out / KEPT] and [*(out / KEPT).iterdir()] == [
-                out / KEPT / BEGUN_BY
-            ]
+            kept = out / KEPT
+            nothing = [*out.iterdir()] == [kept] and [*kept.iterdir()] == [kept / BEGUN_BY]
             if made and nothing:
-                (out / KEPT / BEGUN_BY).unlink()
-            for folder in made if nothing else ():
-                folder.rmdir()  # refused where blocks are in it
+                (kept / BEGUN_BY).unlink()
+                for folder in made:
+                    folder.rmdir()
 
 
 def forget(out: Path) -> None:
