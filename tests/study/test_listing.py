@@ -1,9 +1,10 @@
 import os
+import shutil
 
 import pytest
 
 from hilum.errors import StudyError
-from hilum.study.listing import list_folder
+from hilum.study.listing import list_folder, list_with_zarrs
 
 
 def touch(path):
@@ -80,3 +81,14 @@ def test_a_table_beside_images_and_masks_makes_no_results(tmp_path):
     for name in ("site/images/a.png", "site/masks/a.png", "site/measurements.csv", "b.png"):
         touch(tmp_path / name)
     assert len(list_folder(tmp_path).images) == 3
+
+
+def test_zarr_images_among_results_of_hilum_are_left_out(tmp_path):
+    for name in ("mine/a.ome.zarr", "found/masks/target/b.ome.zarr"):
+        touch(tmp_path / name / "zarr.json")
+    touch(tmp_path / "found" / "measurements.csv")
+    listing, zarrs = list_with_zarrs(tmp_path)
+    assert (listing.files, zarrs) == ((), [tmp_path / "mine" / "a.ome.zarr"])
+    shutil.rmtree(tmp_path / "mine")
+    with pytest.raises(StudyError, match=r"nothing but results of Hilum \(found\)"):
+        list_with_zarrs(tmp_path)

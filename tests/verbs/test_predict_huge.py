@@ -122,6 +122,14 @@ def test_an_interrupted_prediction_goes_on(phantom_run, slide, huge_is_small, tm
     assert (out / "regions.csv").read_text() == (undisturbed.out / "regions.csv").read_text()
 
 
+@pytest.mark.parametrize("name", ["run", "run.json"])
+def test_a_huge_image_may_have_any_name(phantom_run, slide, huge_is_small, tmp_path, name):
+    named = shutil.copy(slide, tmp_path / f"{name}.tif")
+    done = hilum.predict(phantom_run.folder, named, tmp_path / "out", device="cpu")
+    assert (done.out / "masks").is_dir()
+    assert not (done.out / ".blocks").exists()
+
+
 def test_geojson_and_coco_of_small_and_huge_images(
     phantom_run, phantom_study, slide, huge_is_small, tmp_path, command
 ):

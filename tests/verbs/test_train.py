@@ -273,7 +273,7 @@ def test_what_the_initial_network_has_seen_is_told_on_the_card_and_in_the_report
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "init_seen": ["a", "b"]}))
     words = "(--init) may have"
-    assert "2 cases: too good" in model_card(Run(folder))
+    assert "learnt from 2 of the scored cases: these scores are too good" in model_card(Run(folder))
     page = hilum.report(folder).read_text("utf-8")
     assert page.count("(--init) may have learnt from 2 of the scored cases") == 2
     assert "saw neither it nor its group" not in page

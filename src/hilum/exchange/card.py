@@ -114,10 +114,7 @@ def _scores(run: Run) -> Iterator[str]:
         yield "This run was not evaluated: nothing is known of how good it is."
         return
     how = "the given test images" if run.splits.by == "given" else "out of fold: no case was seen in training"
-    if run.seen_before:
-        seen = counted(run.seen_before, "case")
-        how = f"cases of which the network that training began from (--init) may have seen {seen}: too good"
-    yield f"Measured on {how}. Intervals: 95 %, bootstrap over groups."
+    yield f"{run.caveat or f'Measured on {how}.'} Intervals: 95 %, bootstrap over groups."
     yield ""
     rows = list(_score_rows(summary))
     yield "| what | score | interval | over |"

@@ -67,7 +67,26 @@ def list_folder(root: Path) -> Listing:
 
     Raises StudyError where the path does not exist, cannot be read, or holds no files.
     """
+    listing = _listing(Path(root).expanduser())
+    _check_any(listing)
+    return listing
+
+
+def list_with_zarrs(root: Path) -> tuple[Listing, list[Path]]:
+    """The files below a folder, and the OME-Zarr images there, which are folders; there may be these alone.
+
+    Raises StudyError as `list_folder` does.
+    """
     root = Path(root).expanduser()
+    listing = _listing(root)
+    results = [listing.path(folder) for folder in listing.results]
+    zarrs = [path for path in zarr_folders(root) if not any(map(path.is_relative_to, results))]
+    if not zarrs:
+        _check_any(listing)
+    return listing, zarrs
+
+
+def _listing(root: Path) -> Listing:
     if not root.exists():
         raise StudyError(
             f"{root}: there is no such folder; give the folder that holds images and annotations"
@@ -77,24 +96,16 @@ def list_folder(root: Path) -> Listing:
     results: list[PurePosixPath] = []
     found = _walk(root, results.append)
     files = tuple(sorted(found, key=lambda path: [natural(part) for part in path.parts]))
-    if not files:
-        what = f"nothing but results of Hilum ({listed(results)})" if results else "the folder is empty"
-        raise StudyError(f"{root}: {what}; give the folder that holds images and annotations")
     return _descended(Listing(root, files, tuple(sorted(results))))
 
 
-def list_with_zarrs(root: Path) -> tuple[Listing, list[Path]]:
-    """The files below a folder, and the OME-Zarr images there, which are folders; there may be these alone.
-
-    Raises StudyError as `list_folder` does.
-    """
-    zarrs = zarr_folders(root)
-    try:
-        return list_folder(root), zarrs
-    except StudyError:
-        if not zarrs:
-            raise
-        return Listing(root, ()), zarrs
+def _check_any(listing: Listing) -> None:
+    """Raise StudyError where no file was found."""
+    if listing.files:
+        return
+    results = f"nothing but results of Hilum ({listed(listing.results)})" if listing.results else ""
+    what = results or "the folder is empty"
+    raise StudyError(f"{listing.root}: {what}; give the folder that holds images and annotations")
 
 
 def _descended(listing: Listing) -> Listing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from hilum.errors import HilumError
 from hilum.image.readers import probe
@@ -14,6 +15,7 @@ from hilum.study.survey import Facts
 
 # What is so much larger in one image than in another looks like another thing.
 UNLIKE = 1.25
+_WORKERS = 4
 
 
 def micrometres(spacing: Spacing) -> float | None:
@@ -47,7 +49,9 @@ def magnification_findings(facts: Mapping[str, Facts]) -> tuple[Finding, ...]:
 def told_unlike(cases: Sequence[Case], pixel_um: Sequence[float]) -> str:
     """What flat images have pixels known to be a quarter beyond those from smallest to largest, or ""."""
     smallest, largest = pixel_um
-    sizes = {case.name: size for case in cases if (size := _pixel_um(case))}
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        found = zip(cases, pool.map(_pixel_um, cases), strict=True)
+        sizes = {case.name: size for case, size in found if size}
     names = [name for name, size in sizes.items() if not smallest / UNLIKE <= size <= largest * UNLIKE]
     if not names:
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -110,7 +111,13 @@ def _name(path: Path, study: Study) -> str:
 
 
 def _digest(path: Path) -> str:
-    size = path.stat().st_size
+    state = path.stat()
+    return _digest_of(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=100_000)
+def _digest_of(path: Path, size: int, changed_ns: int) -> str:
+    """The digest of a file; every fold of a training that begins from another run asks for it again."""
     if size <= HASHED_BYTES:
         return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
     found = hashlib.blake2b(size.to_bytes(8), digest_size=16)

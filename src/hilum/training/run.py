@@ -77,18 +77,14 @@ class Run:
         return dict(content) if isinstance(content, dict) else {}
 
     @property
-    def seen_before(self) -> int:
-        """Scored cases that the network which this run began from (`--init`) had learnt from."""
-        return len(self.manifest.get("init_seen") or ())
-
-    @property
     def caveat(self) -> str:
         """Why the scores of this run are too good, in a sentence; "" where nothing says that they are."""
-        if not self.seen_before:
+        seen = len(self.manifest.get("init_seen") or ())
+        if not seen:
             return ""
         return (
-            f"The network that training began from (--init) may have learnt from {self.seen_before} of the "
-            "scored cases: these scores are too good."
+            f"The network that training began from (--init) may have learnt from {seen} of the scored cases: "
+            "these scores are too good."
         )
 
     @property

@@ -7,11 +7,12 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hilum.errors import HilumError, ImageError, RunError
-from hilum.files import read_text
+from hilum.errors import ImageError, RunError
+from hilum.files import read_json, write_json
 from hilum.image.image import Image
 from hilum.image.pyramid import is_huge, open_pyramid
 from hilum.image.thumbnail import shrunken
@@ -29,7 +30,7 @@ from hilum.training.windows import working_image
 
 logger = logging.getLogger(__name__)
 KEPT = ".blocks"
-BEGUN_BY = "run"
+BEGUN_BY = ".run.json"  # hidden, as no case is, so that an image may be named "run"
 SHRUNK_PIXELS = 16_000_000
 
 
@@ -46,6 +47,19 @@ class Blocks:
     run: Run
     out: Path
     skip_glass: bool = True
+
+    @property
+    def mark(self) -> Path:
+        """The file that says which run began a prediction."""
+        return self.out / KEPT / BEGUN_BY
+
+    @cached_property
+    def weights(self) -> str:
+        """A digest of the networks of the run."""
+        found = hashlib.blake2b(digest_size=16)
+        for index in self.run.trained_folds():
+            found.update((self.run.fold(index) / "model.safetensors").read_bytes())
+        return found.hexdigest()
 
 
 def predict_huge(case: Case, predictor: Predictor, blocks: Blocks) -> PredictedBlocks:
@@ -92,8 +106,9 @@ def small_enough(case: Case, predictor: Predictor) -> Image:
         return Image(array, path=case.image.path)
 
 
-def check_out(out: Path, resume: bool, run: Run) -> None:
+def check_out(blocks: Blocks, resume: bool) -> None:
     """Raise RunError where `out` is not empty; with `resume` it may hold an interrupted one of the run."""
+    out = blocks.out
     begun = (out / KEPT).is_dir()
     if begun and not resume:
         raise RunError(
@@ -102,36 +117,31 @@ def check_out(out: Path, resume: bool, run: Run) -> None:
     if not begun:
         check_new(out)
         return
-    path = out / KEPT / BEGUN_BY
-    digest, _, by = read_text(path).partition("\n") if path.is_file() else ("", "", "")
-    if digest and digest != _weights(run):
+    by = read_json(blocks.mark) if blocks.mark.is_file() else {}
+    if isinstance(by, dict) and by.get("weights", blocks.weights) != blocks.weights:
         raise RunError(
-            f"--out {out}: holds an interrupted prediction by another run, {by}; go on with that one, or "
-            "name a new folder"
+            f"--out {out}: holds an interrupted prediction by another run, {by.get('run')}; go on with that "
+            "one, or name a new folder"
         )
     sweep(out)
 
 
 @contextlib.contextmanager
-def begun(out: Path, run: Run) -> Iterator[None]:
+def begun(blocks: Blocks) -> Iterator[None]:
     """Mark `out` as a prediction that --resume may go on with, however this process ends.
 
     The mark goes with it where nothing was written. Raises HilumError where the disk refuses.
     """
-    made = [folder for folder in (out / KEPT, out) if not folder.exists()]
-    try:
-        (out / KEPT).mkdir(parents=True, exist_ok=True)
-        (out / KEPT / BEGUN_BY).write_text(f"{_weights(run)}\n{run.folder.resolve()}", encoding="utf-8")
-    except OSError as error:
-        raise HilumError(f"--out {out}: cannot be written ({error.strerror})") from error
+    kept, out = blocks.out / KEPT, blocks.out
+    made = [folder for folder in (kept, out) if not folder.exists()]
+    write_json(blocks.mark, {"weights": blocks.weights, "run": str(blocks.run.folder.resolve())})
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            kept = out / KEPT
-            nothing = [*out.iterdir()] == [kept] and [*kept.iterdir()] == [kept / BEGUN_BY]
+            nothing = [*out.iterdir()] == [kept] and [*kept.iterdir()] == [blocks.mark]
             if made and nothing:
-                (kept / BEGUN_BY).unlink()
+                blocks.mark.unlink()
                 for folder in made:
                     folder.rmdir()
 
@@ -139,14 +149,6 @@ def begun(out: Path, run: Run) -> Iterator[None]:
 def forget(out: Path) -> None:
     """Remove what was kept to go on with."""
     forget_cells(out / KEPT)
-
-
-def _weights(run: Run) -> str:
-    """A digest of the networks of a run."""
-    weights = hashlib.blake2b(digest_size=16)
-    for index in run.trained_folds():
-        weights.update((run.fold(index) / "model.safetensors").read_bytes())
-    return weights.hexdigest()
 
 
 def _made_from(case: Case, predictor: Predictor, blocks: Blocks) -> dict[str, Any]:
@@ -161,7 +163,7 @@ def _made_from(case: Case, predictor: Predictor, blocks: Blocks) -> dict[str, An
         "bytes": sum(state.st_size for state in states),
         "changed": max((state.st_mtime_ns for state in states), default=0),
         "spacing": str(case.spacing),
-        "weights": _weights(blocks.run),
+        "weights": blocks.weights,
         "skip_glass": blocks.skip_glass,
         "data": plan.data.model_dump(mode="json"),
         "inference": plan.inference.model_dump(mode="json"),

@@ -113,7 +113,8 @@ def predict(
     `skip_bad`.
     """
     opened = open_run_or_bundle(Path(run))
-    check_out(Path(out), resume, opened)
+    blocks = Blocks(opened, Path(out), skip_glass)
+    check_out(blocks, resume)
     collected = start_submission(submission, opened.plan) if submission else None
     if geojson or coco:
         check_annotations(opened.plan)
@@ -129,10 +130,10 @@ def predict(
         _check_small(cases)
         collected.check(cases)
     predictor = load_predictor(opened, device)
-    blocks, progress = Blocks(opened, Path(out), skip_glass), Progress(skip_bad, left_out)
+    progress = Progress(skip_bad, left_out)
     collect = collected.add if collected else None
     delivery = Delivery(Path(out), probabilities, overlays, collect, mask_format, guard=progress.delivering)
-    with begun(Path(out), opened):
+    with begun(blocks):
         stream = _predicted(cases, predictor, told, blocks, progress)
         summary = tasks.get_task(opened.plan.task).deliver(opened, stream, delivery)
         if progress.ended:
