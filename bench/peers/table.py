@@ -1,9 +1,9 @@
-"""The table of bench/results/peers.jsonl, and the curves of Dice against CPU seconds as a picture.
+"""The tables of bench/results/peers.jsonl, and the curves of Dice against CPU seconds as a picture.
 
     python bench/peers/table.py [--data lung_flu] [--picture bench/results/peers.png]
 
-Of rows of one peer, data, fold, budget, seed and variant the newest counts; seeds are averaged. Folds are
-not, as not every peer was run on all of them.
+Of rows of one peer, data, fold, budget, seed and variant the newest counts; seeds are averaged. The second
+table holds means over the folds 0 and 1, where a peer was run on both.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ HEAD = (
     "| peer | version | data | fold, seeds | budget, CPU s | spent | steps | mean Dice (pooled) "
     "| training Mpx a CPU s | prediction Mpx a CPU s | memory, GB |"
 )
+FOLDS = (0, 1)  # those that every peer was run on
 COLOURS = {
     "hilum": "#0b6e4f",
     "monai": "#c8553d",
@@ -49,6 +50,8 @@ def main() -> None:
     print("|---" * (HEAD.count("|") - 1) + "|")
     for group in grouped(rows):
         print(line(group))
+    print()
+    print("\n".join(over_folds(rows)))
     draw(rows, given.picture)
 
 
@@ -100,6 +103,27 @@ def line(rows: list[dict[str, Any]]) -> str:
     numbers.append(f"{max(peaks):.1f}" if peaks else "")
     cells = [name, version, first["data"], runs, f"{first['budget_cpu_s']:g}", *numbers]
     return f"| {' | '.join(cells)} |"
+
+
+def over_folds(rows: list[dict[str, Any]]) -> list[str]:
+    """A table of mean Dice over the folds 0 and 1: a row a peer and budget, a column a target."""
+    found: dict[tuple[str, float], dict[str, dict[int, float]]] = {}
+    for group in grouped(rows):
+        first = group[0]
+        if first.get("settings") or first["variant"] not in ("", "half") or first["fold"] not in FOLDS:
+            continue
+        name = f"{first['peer']} {first['variant']}".strip()
+        scores = found.setdefault((name, first["budget_cpu_s"]), {})
+        for target in first["dice"]:
+            column = scores.setdefault(f"{first['data']}: {target}", {})
+            column[first["fold"]] = mean(group, target, "mean")
+    columns = sorted({column for scores in found.values() for column in scores})
+    lines = [f"| peer | budget, CPU s | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    for (name, budget), scores in sorted(found.items()):
+        folds = [list(scores.get(column, {}).values()) for column in columns]
+        cells = [f"{np.mean(values):.3f}" if len(values) == len(FOLDS) else "-" for values in folds]
+        lines.append(f"| {name} | {budget:g} | {' | '.join(cells)} |")
+    return lines
 
 
 def mean(rows: list[dict[str, Any]], target: str, kind: str) -> float:
