@@ -137,7 +137,7 @@ def larger(tmp_path_factory):
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if "xray" not in name])
 def test_a_recipe_has_no_stages_but_its_own(larger, tmp_path, name):
-    assert planned(larger, settings=LONG).training.stages == [2, 2, 1]
+    assert planned(larger, settings=LONG).training.stages == [2, 1]
     plan = planned(larger, settings=LONG, recipe=name)
     assert (plan.training.stages, plan.training.norm_batches) == ([1], 0)
     (tmp_path / "mine.yaml").write_text("training:\n  patch: [64, 64]\n  stages: [4, 1]\n")

@@ -90,6 +90,23 @@ def test_a_patch_fits_the_network_that_is_planned_with_it(shape):
         assert all(side >= of for side, of in zip(patch, shape, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("normalise", "alone", "groups"),
+    [
+        ("study", True, rules.GROUP_FROM),
+        ("image", True, None),
+        ("channel", True, None),
+        ("study", False, None),
+    ],
+)
+def test_deep_levels_take_images_alone_where_all_share_a_scale(normalise, alone, groups):
+    draft = Draft()
+    draft.set("data.normalise", normalise)
+    rules.plan_levels(draft, 4, alone)
+    assert draft.get("model.settings").get("group_from") == groups
+    assert ("alone" in draft.reasons["model.settings"]) == bool(groups)
+
+
 def test_larger_patches_make_smaller_batches():
     small, large = (drafted_batch(patch) for patch in ((64, 64), (256, 256)))
     assert small > large >= 2
@@ -178,7 +195,8 @@ def test_much_time_for_few_images_is_spent_on_finer_pixels():
     draft.set("training.cpu_s", 600.0)
     few = replace(PRINT, cases=5)
     long = rules.plan_resolution(draft, few, rules.time_a_fold(draft, 4))
-    assert (long, draft.get("data.downsample")) == (2, 1)
+    assert (long.finer, draft.get("data.downsample")) == (2, 1)
+    assert rules.LONG <= long.passes < rules.VERY_LONG
     assert "passes over all pixels" in draft.reasons["data.downsample"]
     assert rules.plan_patch(draft, few, 1, long) == (256, 256)
     assert draft.get("training.stages") == [2, 2, 1]
@@ -187,15 +205,29 @@ def test_much_time_for_few_images_is_spent_on_finer_pixels():
     assert draft.get("training.stages") == [1]
     assert "all steps at the working resolution" in draft.reasons["training.stages"]
     many = replace(PRINT, cases=100_000)
-    assert rules.plan_resolution(draft, many, rules.time_a_fold(draft, 4)) == 1
+    assert rules.plan_resolution(draft, many, rules.time_a_fold(draft, 4)).finer == 1
     assert draft.get("data.downsample") == 2
+
+
+def test_very_much_time_is_spent_on_more_finer_steps_and_one_normalisation():
+    draft = Draft()
+    draft.set("data.normalise", "study")
+    for passes, stages, groups in (
+        (rules.LONG, [2, 2, 1], rules.GROUP_FROM),
+        (rules.VERY_LONG - 1, [2, 2, 1], rules.GROUP_FROM),
+        (rules.VERY_LONG, [2, 1], None),
+    ):
+        rules.plan_patch(draft, PRINT, 1, rules.Detail(2, passes))
+        assert draft.get("training.stages") == stages
+        assert draft.get("model.settings").get("group_from") == groups
+    assert "half of the steps at 2x" in draft.reasons["training.stages"]
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (96, 160), (128, 190), (420, 580), (33, 2000)])
 @pytest.mark.parametrize("finer", [1, 2])
 def test_patches_of_every_stage_fit_the_network(shape, finer):
     draft = Draft()
-    patch = rules.plan_patch(draft, replace(PRINT, shapes=(shape,)), 1, finer)
+    patch = rules.plan_patch(draft, replace(PRINT, shapes=(shape,)), 1, rules.Detail(finer))
     divisor = 2 * 2 ** draft.get("model.settings")["depth"]
     for factor in draft.plan().training.stages:
         assert all(side % factor == 0 and side // factor % divisor == 0 for side in patch)

@@ -7,13 +7,13 @@ from torch.nn import functional as F
 
 from hilum.models.unet import (
     CONV,
-    NORM,
     POOL,
     check_sides,
     depth_to_space,
     encoded,
     encoder_of,
     level_names,
+    norm_of,
     space_to_depth,
     widths_of,
 )
@@ -25,7 +25,8 @@ class LinkUNet(nn.Module):
     On the way up features are narrowed by a 1x1 convolution before they are enlarged, skips are added as in
     LinkNet (Chaurasia and Culurciello 2017), and one convolution follows: two thirds of the time of a step
     of `unet`, which few images are better spent on than on depth (`bench/NOTES.md`). Every side of the input
-    must be a multiple of `divisor`.
+    must be a multiple of `divisor`. Levels of `group_from` channels and more (0: none) are normalised by
+    groups, see `hilum.models.unet.norm_of`.
 
     >>> import torch
     >>> LinkUNet(3, 2, width=8, depth=2)(torch.zeros(1, 3, 16, 24)).shape
@@ -42,19 +43,23 @@ class LinkUNet(nn.Module):
         depth: int = 4,
         stem: int = 2,
         max_width: int = 256,
+        group_from: int = 0,
     ) -> None:
         super().__init__()
         widths = widths_of(dims, width, depth, stem, max_width)
         self.stem, self.divisor = stem, stem * 2**depth
         folded = stem**dims
-        self.encoder = encoder_of(in_channels * folded, widths, dims)
+        self.encoder = encoder_of(in_channels * folded, widths, dims, group_from)
         ways = [(widths[level + 1], widths[level]) for level in reversed(range(depth))]
         self.narrow = nn.ModuleList(
-            nn.Sequential(CONV[dims](below, here, 1, bias=False), NORM[dims](here)) for below, here in ways
+            nn.Sequential(CONV[dims](below, here, 1, bias=False), norm_of(here, dims, group_from))
+            for below, here in ways
         )
         self.decoder = nn.ModuleList(
             nn.Sequential(
-                CONV[dims](here, here, 3, padding=1, bias=False), NORM[dims](here), nn.ReLU(inplace=True)
+                CONV[dims](here, here, 3, padding=1, bias=False),
+                norm_of(here, dims, group_from),
+                nn.ReLU(inplace=True),
             )
             for _, here in ways
         )

@@ -12,6 +12,7 @@ from hilum.errors import PlanError
 from hilum.models import parts
 
 DEEPEST = 10
+GROUP = 16
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
@@ -66,25 +67,41 @@ def check_sides(x: Tensor, divisor: int) -> None:
         )
 
 
-class ConvBlock(nn.Sequential):
-    """Two 3x3 convolutions, each with batch normalisation and ReLU: (B, C, *S) -> (B, out, *S)."""
+def norm_of(channels: int, dims: int, group_from: int = 0) -> nn.Module:
+    """Normalisation of (B, C, *S): by batch, or by groups of channels of each image (Wu and He 2018).
 
-    def __init__(self, in_channels: int, out_channels: int, dims: int) -> None:
-        conv, norm = CONV[dims], NORM[dims]
+    Groups of `GROUP` channels are taken from `group_from` channels on (0: nowhere); channels that these do
+    not divide are one group. Raises PlanError where `group_from` is no whole number of at least 0.
+
+    >>> norm_of(128, 2, group_from=128)
+    GroupNorm(8, 128, eps=1e-05, affine=True)
+    """
+    if not 0 < parts.whole("group_from", group_from, 0) <= channels:
+        return NORM[dims](channels)
+    return nn.GroupNorm(1 if channels % GROUP else channels // GROUP, channels)
+
+
+class ConvBlock(nn.Sequential):
+    """Two 3x3 convolutions, each with normalisation (`norm_of`) and ReLU: (B, C, *S) -> (B, out, *S)."""
+
+    def __init__(self, in_channels: int, out_channels: int, dims: int, group_from: int = 0) -> None:
+        conv = CONV[dims]
         super().__init__(
             conv(in_channels, out_channels, 3, padding=1, bias=False),
-            norm(out_channels),
+            norm_of(out_channels, dims, group_from),
             nn.ReLU(inplace=True),
             conv(out_channels, out_channels, 3, padding=1, bias=False),
-            norm(out_channels),
+            norm_of(out_channels, dims, group_from),
             nn.ReLU(inplace=True),
         )
 
 
-def encoder_of(in_channels: int, widths: Sequence[int], dims: int) -> nn.ModuleList:
+def encoder_of(in_channels: int, widths: Sequence[int], dims: int, group_from: int = 0) -> nn.ModuleList:
     """A block for each level, from the finest to the coarsest."""
     before = [in_channels, *widths[:-1]]
-    return nn.ModuleList(ConvBlock(below, own, dims) for below, own in zip(before, widths, strict=True))
+    return nn.ModuleList(
+        ConvBlock(below, own, dims, group_from) for below, own in zip(before, widths, strict=True)
+    )
 
 
 def encoded(x: Tensor, encoder: Iterable[nn.Module], pool: nn.Module) -> list[Tensor]:
@@ -105,7 +122,8 @@ class UNet(nn.Module):
     """U-Net with a space-to-depth stem: (B, C, *S) -> logits (B, out_channels, *S).
 
     After Ronneberger et al. 2015 (U-Net); the stem and its inverse at the end after Shi et al. 2016
-    (sub-pixel convolution). Every side of the input must be a multiple of `divisor`.
+    (sub-pixel convolution). Every side of the input must be a multiple of `divisor`. Levels of `group_from`
+    channels and more (0: none) are normalised by groups, see `norm_of`.
 
     >>> UNet(3, 2, width=8, depth=2)(torch.zeros(1, 3, 16, 24)).shape
     torch.Size([1, 2, 16, 24])
@@ -121,14 +139,15 @@ class UNet(nn.Module):
         depth: int = 5,
         stem: int = 2,
         max_width: int = 256,
+        group_from: int = 0,
     ) -> None:
         super().__init__()
         widths = widths_of(dims, width, depth, stem, max_width)
         self.stem, self.divisor = stem, stem * 2**depth
         folded = stem**dims
-        self.encoder = encoder_of(in_channels * folded, widths, dims)
+        self.encoder = encoder_of(in_channels * folded, widths, dims, group_from)
         self.decoder = nn.ModuleList(
-            ConvBlock(widths[level] + widths[level + 1], widths[level], dims)
+            ConvBlock(widths[level] + widths[level + 1], widths[level], dims, group_from)
             for level in reversed(range(depth))
         )
         self.pool = POOL[dims](2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from hilum.planning.fingerprint import Fingerprint
 CEILING = 0.99
 PATCH = 128
 WHOLE_LIMIT = 192
-# Passes over all pixels from which on finer pixels pay, and the share of the time that is training.
-LONG = 50.0
+# Passes over all pixels from which on finer pixels pay; those from which on they are taken for half of the
+# steps and each image's own normalisation costs more than it brings; the share of the time that is training.
+LONG, VERY_LONG = 50.0, 150.0
 FOR_TRAINING = 0.8
 ALIKE = 0.5
 UNEVEN = 0.1
@@ -29,8 +31,22 @@ SCALE = ("data.mean", "data.std")
 # The spread that a fingerprint says of constant pixels; of the mean, that of rounding.
 FLAT = 1e-6
 WINDOW_HU = (-1000.0, 400.0)
+# Channels of the levels that normalise each image alone: rare targets gain, common ones keep what colour
+# tells, as the finer levels still see it (bench/NOTES.md).
+GROUP_FROM = 128
 # Side of the tiles that predictions are made in: what bounds their memory.
 TILE = 768
+
+
+@dataclass(frozen=True)
+class Detail:
+    """By how much `finer` than masks need it images are shown, and how many `passes` the time allows."""
+
+    finer: int = 1
+    passes: float = 0.0
+
+
+AS_NEEDED = Detail()
 
 
 def plan_data(draft: Draft, print_: Fingerprint, outputs: tuple[str, ...], folds: int, reason: str) -> None:
@@ -67,7 +83,7 @@ def plan_normalisation(draft: Draft, print_: Fingerprint) -> None:
         )
 
 
-def plan_resolution(draft: Draft, print_: Fingerprint, seconds: float = 0.0) -> int:
+def plan_resolution(draft: Draft, print_: Fingerprint, seconds: float = 0.0) -> Detail:
     """Work at the coarsest factor whose ceiling stays above 0.99 for every target, or twice as finely.
 
     Twice as finely where `seconds` of training a fold show every image often enough at that size too: few
@@ -82,12 +98,12 @@ def plan_resolution(draft: Draft, print_: Fingerprint, seconds: float = 0.0) -> 
     lowest = _lowest(print_, factor)
     beyond = f", at {factor * 2} {_lowest(print_, factor * 2):.3f}" if factor * 2 in print_.ceilings else ""
     reason = f"masks shrunk {factor}x keep Dice {lowest:.3f}{beyond}; wanted {CEILING}"
-    epochs = seconds * _megapixels_a_second(draft) / _megapixels(print_, factor // 2 or 1)
-    fine = factor > 1 and epochs >= LONG
+    passes = seconds * _megapixels_a_second(draft) / _megapixels(print_, factor // 2 or 1)
+    fine = factor > 1 and passes >= LONG
     if fine:
-        reason += f"; time for {epochs:.0f} passes over all pixels at {factor // 2}x, so finer"
+        reason += f"; time for {passes:.0f} passes over all pixels at {factor // 2}x, so finer"
     draft.set("data.downsample", factor // 2 if fine else factor, reason)
-    return 2 if fine else 1
+    return Detail(2 if fine else 1, passes)
 
 
 def time_a_fold(draft: Draft, folds: int) -> float:
@@ -124,12 +140,13 @@ def in_plane(draft: Draft, print_: Fingerprint, factor: int) -> tuple[int, int]:
     return max(1, int(size[0])), max(1, int(size[1]))
 
 
-def plan_patch(draft: Draft, print_: Fingerprint, factor: int, finer: int = 1) -> tuple[int, int]:
+def plan_patch(draft: Draft, print_: Fingerprint, factor: int, detail: Detail = AS_NEEDED) -> tuple[int, int]:
     """Whole images where they are small at working resolution, crops else; network depth to match.
 
-    Crops show as much of the image where the resolution is `finer` than needed, and most steps are then
+    Crops show as much of the image where the resolution is finer than needed, and the first steps are then
     taken as if it were not, on patches that have to fit the network too.
     """
+    finer = detail.finer
     height, width = in_plane(draft, print_, factor)
     whole, flat = max(height, width) <= WHOLE_LIMIT, len(print_.median_shape) == 2
     side = PATCH * finer
@@ -141,15 +158,29 @@ def plan_patch(draft: Draft, print_: Fingerprint, factor: int, finer: int = 1) -
     why += ", small enough to be taken whole" if whole else ", so crops are drawn"
     draft.set("training.whole", whole and flat, why if flat else "slices are drawn from volumes")
     draft.set("training.patch", list(patch), f"a multiple of {divisor}, which the network needs")
-    draft.set(
-        "model.settings", {"width": 16, "depth": depth, "stem": 2}, "four pixels are left at the bottom"
-    )
-    stages, why = [1], "all steps at the working resolution"
-    if finer > 1:
-        stages = [finer, finer, 1]
-        why = f"two thirds of the steps at {factor * finer}x, where they cost less, then at {factor}x"
-    draft.set("training.stages", stages, why)
+    plan_levels(draft, depth, flat and detail.passes < VERY_LONG)
+    plan_stages(draft, factor, detail)
     return int(patch[0]), int(patch[1])
+
+
+def plan_stages(draft: Draft, factor: int, detail: Detail) -> None:
+    """All steps at the working resolution, or the first of them coarser where that is finer than needed."""
+    stages, why = [1], "all steps at the working resolution"
+    if detail.finer > 1:
+        long = detail.passes >= VERY_LONG
+        stages = [detail.finer, 1] if long else [detail.finer, detail.finer, 1]
+        share = "half" if long else "two thirds"
+        why = f"{share} of the steps at {factor * detail.finer}x, where they cost less, then at {factor}x"
+    draft.set("training.stages", stages, why)
+
+
+def plan_levels(draft: Draft, depth: int, alone: bool) -> None:
+    """Levels of a U-Net; the deepest may take images `alone` where the first sees all on one scale."""
+    settings, why = {"width": 16, "depth": depth, "stem": 2}, "four pixels are left at the bottom"
+    if alone and draft.get("data.normalise") == "study":
+        settings["group_from"] = GROUP_FROM
+        why += f"; levels of {GROUP_FROM} channels and more normalise each image alone, as stains differ"
+    draft.set("model.settings", settings, why)
 
 
 def plan_batch(draft: Draft, patch: tuple[int, int]) -> None:

@@ -100,8 +100,8 @@ class Segment(OneNetwork):
             "targets exclude each other" if study.exclusive else "targets may overlap",
         )
         flat = len(fingerprint.median_shape) == 2
-        finer = rules.plan_resolution(draft, fingerprint, rules.time_a_fold(draft, folds) if flat else 0.0)
-        self.plan_sizes(draft, fingerprint, finer)
+        detail = rules.plan_resolution(draft, fingerprint, rules.time_a_fold(draft, folds) if flat else 0.0)
+        self.plan_sizes(draft, fingerprint, detail)
         if flat:
             draft.set("model.name", "link-unet", "two thirds of the time of a U-Net's step: more steps")
         draft.set("training.loss", "bce+dice-both", "images with little target count, and those with much")
@@ -118,10 +118,12 @@ class Segment(OneNetwork):
             rules.plan_volumes(draft, fingerprint)
         rules.plan_presence(draft, fingerprint)
 
-    def plan_sizes(self, draft: Draft, fingerprint: Fingerprint, finer: int = 1) -> None:
-        """Patch, network depth, batch and tile; `finer` is by how much finer than needed the pixels are."""
+    def plan_sizes(
+        self, draft: Draft, fingerprint: Fingerprint, detail: rules.Detail = rules.AS_NEEDED
+    ) -> None:
+        """Patch, network depth, batch and tile; `detail` is how fine the pixels are and how often seen."""
         factor = int(draft.get("data.downsample", 1))
-        patch = rules.plan_patch(draft, fingerprint, factor, finer)
+        patch = rules.plan_patch(draft, fingerprint, factor, detail)
         rules.plan_batch(draft, patch)
         divisor = 2 * 2 ** int(draft.get("model.settings")["depth"])
         rules.plan_tile(draft, fingerprint, factor, divisor)
