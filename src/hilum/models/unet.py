@@ -73,8 +73,8 @@ def norm_of(channels: int, dims: int, group_from: int = 0) -> nn.Module:
     Groups of `GROUP` channels are taken from `group_from` channels on (0: nowhere); channels that these do
     not divide are one group. Raises PlanError where `group_from` is no whole number of at least 0.
 
-    >>> norm_of(128, 2, group_from=128)
-    GroupNorm(8, 128, eps=1e-05, affine=True)
+    >>> norm_of(128, 2, group_from=128).num_groups
+    8
     """
     if not 0 < parts.whole("group_from", group_from, 0) <= channels:
         return NORM[dims](channels)
